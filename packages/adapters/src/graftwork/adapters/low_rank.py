@@ -1,0 +1,67 @@
+"""What the low-rank methods share: the two factors, their settings, and the check of the rank."""
+
+import math
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from graftwork.core.config import Ge, Gt, Lt, Search, config
+from graftwork.core.errors import GraftworkError
+from graftwork.nn import Site, WeightAdapter
+
+
+@config
+class LowRankConfig:
+    """Settings of a method with two factors A (rank x cols) and B (rows x rank)."""
+
+    rank: Annotated[int, Ge(1), Search(2, 64, log=True)] = 8
+    """r, the columns of B and rows of A. At most the smaller side of the smallest site."""
+
+    alpha: Annotated[float, Gt(0), Search(1, 64, log=True)] | None = None
+    """Numerator of the change's scale alpha / rank. Left out it is the rank itself, so that the
+    scale is 1 at every rank; PEFT's default is 8 at every rank."""
+
+    dropout: Annotated[float, Ge(0), Lt(1), Search(0.0, 0.3)] = 0.0
+    """Share of the input's features that the adapter, not the layer, drops in training. Token
+    ids have no features: on embeddings it has no effect."""
+
+    @property
+    def numerator(self) -> float:
+        """`alpha`, or the rank where it is left out."""
+        return self.rank if self.alpha is None else self.alpha
+
+
+class LowRank(WeightAdapter):
+    """The factors A and B of a change that starts at B A = 0.
+
+    A is drawn from U(-1, 1) / sqrt(cols), which is Kaiming's uniform with a = sqrt(5); B is zero.
+    """
+
+    scale: float
+    """What multiplies the change."""
+
+    def __init__(self, site: Site, settings: LowRankConfig) -> None:
+        super().__init__(site)
+        refuse_rank(settings.rank, site)
+        self.down = nn.Parameter(torch.empty(settings.rank, site.cols))
+        """A."""
+        self.up = nn.Parameter(torch.zeros(site.rows, settings.rank))
+        """B."""
+        self.scale = settings.numerator / settings.rank
+        self.dropout = nn.Dropout(settings.dropout)
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+
+    def dropped(self, x: Tensor) -> Tensor:
+        """The layer's input under dropout."""
+        return self.dropout(x) if x.is_floating_point() else x
+
+
+def refuse_rank(rank: int, site: Site) -> None:
+    """Raise `GraftworkError` when no matrix of the site's size has that rank."""
+    largest = min(site.rows, site.cols)
+    if rank > largest:
+        raise GraftworkError(
+            f"adapter.rank: {rank} is above what '{site.name}' ({site.rows} x {site.cols}) can "
+            f"have; use at most {largest}, or leave the site out with '!{site.name}' in sites"
+        )

@@ -1,0 +1,45 @@
+"""``graftwork resume``: go on with whatever was interrupted, a run or a search."""
+
+from pathlib import Path
+
+from graftwork.core.importing import import_target
+
+
+def resume(folder: Path, /, *, address: str | None = None) -> None:
+    """Go on with an interrupted run or search from its last checkpoints.
+
+    Args:
+        folder: what `fit` or `tune` wrote.
+        address: of the Ray cluster to go on with, for a search.
+    """
+    # By name: each half works without the distribution of the other.
+    if is_search(folder):
+        go_on = import_target(
+            "graftwork.tune.command:resume", place=str(folder), install="graftwork-tune"
+        )
+        go_on(folder, address=address)
+    else:
+        go_on = import_target(
+            "graftwork.train.commands:resume", place=str(folder), install="graftwork-train"
+        )
+        go_on(folder)
+
+
+def report(folder: Path, /) -> None:
+    """Write `report.html` of a run or a search again.
+
+    Args:
+        folder: what `fit` or `tune` wrote.
+    """
+    package = "tune" if is_search(folder) else "train"
+    write = import_target(
+        f"graftwork.{package}.report:write_report",
+        place=str(folder),
+        install=f"graftwork-{package}",
+    )
+    print(write(folder))
+
+
+def is_search(folder: Path) -> bool:
+    """Whether a folder holds a search: those keep their trials in a folder of their own."""
+    return (folder / "trials").is_dir() or (folder / "ray").is_dir()

@@ -1,0 +1,1 @@
+"""Stable Diffusion as a backbone, in full size and in a size that ships."""

@@ -1,0 +1,65 @@
+"""The adaptable parts of a pipeline under one roof."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from graftwork.nn import grafts
+from graftwork.nn.match import backbone_modules
+
+
+class Parts(nn.Module):
+    """UNet and text encoder, frozen. The names of the children begin the names of sites."""
+
+    def __init__(self, *, unet: nn.Module, text_encoder: nn.Module) -> None:
+        super().__init__()
+        self.unet = unet
+        self.text_encoder = text_encoder
+        self.requires_grad_(False).eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the UNet is."""
+        return self._anchor.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the frozen weights."""
+        return self._anchor.dtype
+
+    @property
+    def _anchor(self) -> torch.Tensor:
+        # A bias is never adapted, so it tells the dtype of the backbone whatever is grafted.
+        bias: torch.Tensor = self.unet.conv_in.bias  # type: ignore[union-attr, assignment]
+        return bias
+
+    def text_is_adapted(self) -> bool:
+        """Whether a graft sits on the text encoder: embeddings then change as it trains."""
+        return any(
+            site.startswith("text_encoder.")
+            for handle in grafts(self).values()
+            for site in handle.sites
+        )
+
+
+def move(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Move a module that may carry grafts; the adapters change device and keep their dtype."""
+    module.to(device)
+    for _, part in backbone_modules(module):
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
+            if tensor.is_floating_point():
+                tensor.data = tensor.data.to(dtype)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the length of a `with` block: no dropout in adapters in training."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True

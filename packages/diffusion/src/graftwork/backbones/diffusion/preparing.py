@@ -1,0 +1,59 @@
+"""From a data set to examples: the VAE and the text encoder run once, here."""
+
+import torch
+
+from graftwork.backbones.diffusion import latents, text
+from graftwork.backbones.diffusion.cache import cached, key_of
+from graftwork.backbones.diffusion.examples import Examples
+from graftwork.backbones.diffusion.parts import Parts
+from graftwork.backbones.diffusion.pixels import to_pixels
+from graftwork.core.errors import GraftworkError
+from graftwork.nn import fingerprint, frozen
+from graftwork.nn.dataset import Dataset
+
+
+def prepare(
+    data: Dataset,
+    *,
+    parts: Parts,
+    vae: torch.nn.Module,
+    tokenizer: object,
+    side: int,
+    cache: str | None,
+) -> Examples:
+    """Encode the images and captions of `data`, or take them from the cache.
+
+    Raises:
+        GraftworkError: the data set is empty or does not pass its own check.
+    """
+    data.check()
+    if not len(data):
+        raise GraftworkError("data: there are no images; check its path")
+    captions = [data.caption(index) for index in range(len(data))]
+    free = _free_captions(data)
+    texts = list(dict.fromkeys(["", *captions, *(free or [])]))
+
+    def encode() -> Examples:
+        mean, deviation = latents.encode(
+            vae, (to_pixels(data.image(index), side) for index in range(len(data)))
+        )
+        ids = text.tokenize(tokenizer, texts)
+        with torch.no_grad(), frozen(parts):
+            embeddings = text.embed(parts.text_encoder, ids).float().cpu()
+        row = {words: number for number, words in enumerate(texts)}
+        return Examples(
+            mean=mean,
+            deviation=deviation,
+            token_ids=ids,
+            embeddings=embeddings,
+            captions=torch.tensor([row[words] for words in captions]),
+            free=torch.tensor([row[words] for words in free]) if free else None,
+        )
+
+    models = fingerprint(vae), fingerprint(parts.text_encoder)
+    return cached(cache, key_of(data.hash(), captions, free, models, side), encode)
+
+
+def _free_captions(data: Dataset) -> list[str] | None:
+    free = [data.caption_free(index) for index in range(len(data))]
+    return None if None in free else [words for words in free if words is not None]

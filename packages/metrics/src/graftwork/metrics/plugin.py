@@ -1,0 +1,35 @@
+"""What this distribution registers."""
+
+from graftwork.core import MetricSpec, hookimpl
+
+_CONFIG = "graftwork.metrics.features:FeatureConfig"
+
+
+@hookimpl
+def metrics() -> list[MetricSpec]:
+    """The metrics of text-to-image backbones, on image features."""
+    return [
+        MetricSpec(
+            name="kps",
+            target="graftwork.metrics.kps:KPS",
+            config=_CONFIG,
+            summary="likeness of adapted to frozen samples without the trigger (KPS-proxy)",
+            task="text-to-image",
+            cites=("arXiv:2404.07554 Park et al. 2024, CAT: Contrastive Adapter Training",),
+        ),
+        MetricSpec(
+            name="fidelity",
+            target="graftwork.metrics.fidelity:Fidelity",
+            config=_CONFIG,
+            summary="likeness of samples with the trigger to the subject's images",
+            task="text-to-image",
+            cites=("arXiv:2208.12242 Ruiz et al. 2023, DreamBooth",),
+        ),
+        MetricSpec(
+            name="diversity",
+            target="graftwork.metrics.diversity:Diversity",
+            config=_CONFIG,
+            summary="difference between samples of one prompt from several seeds",
+            task="text-to-image",
+        ),
+    ]

@@ -1,0 +1,72 @@
+"""The contract of a backbone: the frozen model, and how to feed it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from graftwork.nn.dataset import Dataset
+
+
+class Backbone(ABC):
+    """A frozen model with the work around it: encode data, make a training step, sample.
+
+    `module` holds every part that can be adapted, under the dotted names that site
+    patterns match ("unet.down_blocks.0....", "text_encoder....").
+    """
+
+    task: ClassVar[str]
+    module: nn.Module
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def default_sites(self) -> tuple[str, ...]:
+        """Patterns of the sites that are usually adapted."""
+
+    @abstractmethod
+    def prepare(self, data: Dataset) -> Any:
+        """Encode a data set once (latents, text embeddings). Raises `GraftworkError`."""
+
+    @abstractmethod
+    def step(
+        self,
+        examples: Any,
+        indices: Sequence[int],
+        *,
+        needs: frozenset[str],
+        generator: torch.Generator,
+    ) -> Any:
+        """The forward pass of one training step on `examples[indices]`.
+
+        Every random draw comes from `generator`, so a step can be repeated bit for bit.
+        `needs` is the union of what the losses ask for.
+        """
+
+    @abstractmethod
+    def sample(
+        self, prompts: Sequence[str], seeds: Sequence[int], **settings: Any
+    ) -> Float[Tensor, "samples 3 height width"]:
+        """Images in 0..1, one for each pair of `prompts` and `seeds` (equal lengths).
+
+        Grafts act according to their weights; wrap the call in `frozen(module)` for the
+        backbone alone. An image depends on its own prompt and seed only.
+        """
+
+    @abstractmethod
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move the frozen parts; adapters keep their own dtype."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the architecture and weights, the identity that adapter files record."""
+
+    def features(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, "images dims"] | None:
+        """Features of images in 0..1 by the backbone's own extractor, if it has one."""
+        return None

@@ -1,0 +1,25 @@
+"""The contract of a loss."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Loss(ABC):
+    """A function from what one training step holds to a scalar.
+
+    `needs` names the optional fields of the step that this loss reads, so that a backbone
+    computes no forward pass that nobody uses. A diffusion step (`DenoisingStep`) knows
+    "prediction" and "free" (the pair `adapted_free`, `frozen_free`).
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"prediction"})
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def __call__(self, step: Any) -> Float[Tensor, ""]:
+        """The loss of one step, averaged over its batch."""

@@ -1,0 +1,50 @@
+"""The conformance kit: subclass a suite, give it a name, and run pytest.
+
+    from graftwork.testing import AdapterSuite
+
+    class TestIA3(AdapterSuite):
+        name = "ia3"
+
+Names load on first use, so that importing the package is cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graftwork.testing.adapter.suite import AdapterSuite
+    from graftwork.testing.backbones import BackboneSuite
+    from graftwork.testing.data import DataSuite
+    from graftwork.testing.losses import LossSuite
+    from graftwork.testing.metrics import MetricSuite
+    from graftwork.testing.plugins import PluginSuite
+    from graftwork.testing.toy_data import ToyDataset
+    from graftwork.testing.toy_evaluation import ToyEvaluation
+
+_HOME = {
+    "AdapterSuite": "adapter.suite",
+    "BackboneSuite": "backbones",
+    "DataSuite": "data",
+    "LossSuite": "losses",
+    "MetricSuite": "metrics",
+    "PluginSuite": "plugins",
+    "ToyDataset": "toy_data",
+    "ToyEvaluation": "toy_evaluation",
+}
+
+__all__ = [
+    "AdapterSuite",
+    "BackboneSuite",
+    "DataSuite",
+    "LossSuite",
+    "MetricSuite",
+    "PluginSuite",
+    "ToyDataset",
+    "ToyEvaluation",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,100 @@
+"""Checkpoints: the adapter and the optimiser at one step, in safetensors and JSON."""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from graftwork.core import atomic
+from graftwork.core.errors import GraftworkError
+from graftwork.nn import Graft
+
+_FOLDER = re.compile(r"step-(\d+)")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands."""
+
+    step: int
+    """Optimiser steps done."""
+    seconds: float
+    """Time spent in training, earlier sessions included."""
+
+
+def save_checkpoint(
+    folder: Path, handle: Graft, optimizer: torch.optim.Optimizer, progress: Progress
+) -> Path:
+    """Write `folder`, whole or not at all."""
+    state = optimizer.state_dict()
+    moments = {
+        f"{index}.{key}": value.detach().cpu().contiguous()
+        for index, values in state["state"].items()
+        for key, value in values.items()
+    }
+    weights = {key: value.detach().cpu().contiguous() for key, value in handle.state_dict().items()}
+    with atomic.folder(folder, replace=True) as target:
+        save_file(weights, target / "adapter.safetensors")
+        save_file(moments, target / "optimizer.safetensors")
+        groups = [_plain(group) for group in state["param_groups"]]
+        document = {"step": progress.step, "seconds": progress.seconds, "groups": groups}
+        (target / "state.json").write_text(json.dumps(document) + "\n")
+    return folder
+
+
+def load_checkpoint(folder: Path, handle: Graft, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a checkpoint back into an adapter and its optimiser.
+
+    Raises:
+        GraftworkError: the folder is no checkpoint, or one of another adapter.
+    """
+    try:
+        document = json.loads((folder / "state.json").read_text())
+        weights = load_file(folder / "adapter.safetensors")
+        moments = load_file(folder / "optimizer.safetensors")
+        progress = Progress(int(document["step"]), float(document["seconds"]))
+        groups = document["groups"]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise GraftworkError(
+            f"{folder}: not a whole checkpoint; delete it to go on from an earlier one"
+        ) from error
+    handle.load_state_dict(weights)
+    optimizer.load_state_dict({"state": _by_parameter(moments), "param_groups": groups})
+    return progress
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest checkpoint in a folder of checkpoints."""
+    found = all_checkpoints(folder)
+    return found[-1] if found else None
+
+
+def all_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, oldest first."""
+    found = [path for path in folder.glob("step-*") if _FOLDER.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints."""
+    for path in all_checkpoints(folder)[:-keep]:
+        shutil.rmtree(path)
+
+
+def _by_parameter(moments: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in moments.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    return state
+
+
+def _plain(group: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if not isinstance(value, Tensor)}

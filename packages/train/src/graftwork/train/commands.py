@@ -1,0 +1,148 @@
+"""The commands of single runs: fit, evaluate, sample, export."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from graftwork.core.errors import GraftworkError
+
+
+def fit(run_file: Path, /, *, out: Path | None = None, overrides: tuple[str, ...] = ()) -> None:
+    """Train an adapter as a run file says.
+
+    Any setting of the file can be changed here, as `--train.steps 100`.
+
+    Args:
+        run_file: the run file (TOML).
+        out: the run folder to make; runs/<name of the file> by default.
+        overrides: settings that replace the file's.
+    """
+    from graftwork.train import runfile
+    from graftwork.train.fit import fit as run_fit
+
+    file = runfile.read(run_file, overrides)
+    conclude(run_fit(file.without_search(), out or Path("runs") / run_file.stem).folder)
+
+
+def resume(run_folder: Path) -> None:
+    """Go on with an interrupted run to its end; the command line's `resume` calls this."""
+    from graftwork.train.fit import resume as resume_fit
+
+    resume_fit(run_folder)
+    conclude(run_folder)
+
+
+def evaluate(run_folder: Path, /) -> None:
+    """Judge a run's trained adapter again, by the metrics of its run file.
+
+    Args:
+        run_folder: a run folder that `fit` wrote.
+    """
+    from graftwork.train.run import Run
+    from graftwork.train.session import open_session
+
+    run = Run.open(run_folder)
+    session = open_session(run.file, adapter=run.trained())
+    after = session.evaluate()
+    with session.handle.disabled():
+        before = session.evaluate()
+    print(table(before, after))
+
+
+def sample(
+    run_folder: Path,
+    /,
+    *,
+    prompt: tuple[str, ...] = (),
+    seeds: int = 4,
+    steps: int | None = None,
+    guidance: float | None = None,
+    weight: float = 1.0,
+    out: Path | None = None,
+) -> None:
+    """Draw pictures with a run's trained adapter.
+
+    Args:
+        run_folder: a run folder that `fit` wrote.
+        prompt: what to draw; the run's own prompts by default.
+        seeds: pictures for each prompt.
+        steps: sampling steps; the run's own by default.
+        guidance: scale of classifier-free guidance; the run's own by default.
+        weight: strength of the adapter; 0 draws with the backbone alone.
+        out: a new folder for the pictures; samples-1, -2, ... in the run folder by default.
+    """
+    from graftwork.core import atomic
+    from graftwork.train import pictures
+    from graftwork.train.run import Run
+    from graftwork.train.session import open_session
+
+    if seeds < 1:
+        raise GraftworkError(f"--seeds: expected at least 1, got {seeds}")
+    run = Run.open(run_folder)
+    session = open_session(run.file, adapter=run.trained())
+    session.handle.train(False)
+    session.handle.weight = weight
+    prompts = prompt or session.evaluation.subject_prompts
+    settings = run.file.evaluate
+    drawn = session.backbone.sample(
+        [text for text in prompts for _ in range(seeds)],
+        [seed for _ in prompts for seed in range(seeds)],
+        steps=steps or settings.steps,
+        guidance=settings.guidance if guidance is None else guidance,
+    )
+    folder = out or _free(run.folder / "samples")
+    with atomic.folder(folder) as target:
+        names = [f"{row:02d}-{seed:02d}" for row in range(len(prompts)) for seed in range(seeds)]
+        pictures.save_all(drawn, names, target)
+        pictures.grid(drawn, columns=seeds).save(target / "grid.png")
+    print(f"{len(drawn)} pictures in {folder}")
+
+
+def export(run_folder: Path, /, *, format: str, out: Path) -> None:
+    """Write a run's trained adapter in another tool's format.
+
+    Args:
+        run_folder: a run folder that `fit` wrote.
+        format: a format that `graftwork list formats` shows as written.
+        out: the folder to write.
+    """
+    from graftwork.core import registry
+    from graftwork.train.run import Run
+    from graftwork.train.session import open_session
+
+    registry.find("formats", format)
+    run = Run.open(run_folder)
+    session = open_session(run.file, adapter=run.trained())
+    print(f"wrote {session.handle.export(out, format=format)}")
+
+
+def conclude(folder: Path) -> None:
+    """Write the report of a finished run and print what came out."""
+    from graftwork.train.report import write_report
+
+    report = write_report(folder)
+    print(f"{summary(folder)}\nadapter: {folder / 'adapter'}\nreport:  {report}")
+
+
+def summary(folder: Path) -> str:
+    """What a finished run came to, for the terminal."""
+    from graftwork.train.run import Run
+
+    outcome = Run.open(folder).outcome() or {}
+    head = (
+        f"{folder}: {outcome['step']} steps, {outcome['parameters']:,} parameters, "
+        f"{outcome['seconds']:.0f} s"
+    )
+    return f"{head}\n{table(outcome['before'], outcome['after'])}"
+
+
+def table(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Metrics before and after, aligned."""
+    width = max([len(name) for name in after], default=0)
+    lines = [f"{'':{width}}   before    after"]
+    lines += [f"{name:{width}} {before[name]:8.4f} {after[name]:8.4f}" for name in after]
+    return "\n".join(lines) if after else "no metric in the run file"
+
+
+def _free(stem: Path) -> Path:
+    numbers = (stem.with_name(f"{stem.name}-{number}") for number in range(1, 1_000_000))
+    return next(path for path in numbers if not path.exists())

@@ -1,0 +1,35 @@
+"""What this distribution registers: the commands of single runs."""
+
+from collections.abc import Iterable
+
+from graftwork.core import hookimpl
+from graftwork.core.records import CommandSpec
+
+
+@hookimpl
+def commands() -> Iterable[CommandSpec]:
+    """fit, evaluate, sample, export."""
+    yield CommandSpec(
+        name="fit",
+        target="graftwork.train.commands:fit",
+        summary="train an adapter as a run file says",
+        example="graftwork fit examples/cat.toml",
+    )
+    yield CommandSpec(
+        name="evaluate",
+        target="graftwork.train.commands:evaluate",
+        summary="judge a run's trained adapter again",
+        example="graftwork evaluate runs/cat",
+    )
+    yield CommandSpec(
+        name="sample",
+        target="graftwork.train.commands:sample",
+        summary="draw pictures with a run's trained adapter",
+        example='graftwork sample runs/cat --prompt "a photo of sks cat"',
+    )
+    yield CommandSpec(
+        name="export",
+        target="graftwork.train.commands:export",
+        summary="write a trained adapter in another tool's format",
+        example="graftwork export runs/cat --format diffusers --out cat-lora",
+    )

@@ -1,0 +1,126 @@
+"""The page of one run."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graftwork.core import atomic
+from graftwork.train.report import curves, words
+from graftwork.train.report.charts import Chart
+from graftwork.train.report.rendering import render
+from graftwork.train.report.sheets import read_sheets
+from graftwork.train.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A metric at the beginning and at the end of a run."""
+
+    name: str
+    before: float | None
+    after: float | None
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into a run folder, whatever state the run is in.
+
+    Raises:
+        GraftworkError: it is no run folder, or cannot be written to.
+    """
+    run = Run.open(folder)
+    history = run.history()
+    outcome = run.outcome() or {}
+    measured = judged(history, outcome)
+    names = [one.name for one in measured]
+    page = render(
+        "run.html",
+        name=run.folder.resolve().name,
+        file=run.file,
+        status=outcome.get("status", "unfinished"),
+        reason=outcome.get("reason", ""),
+        outcome=outcome,
+        step=outcome.get("step", reached(history)),
+        judged=measured,
+        main=[one for one in measured if one.name in words.main_names(names)],
+        records=[metric.record for metric in run.file.metric],
+        sheets=read_sheets(run.samples),
+        metric_charts=metric_charts(history),
+        logged_charts=logged_charts(history),
+        settings=(run.folder / "run.toml").read_text(encoding="utf-8"),
+        environment=read_environment(run.folder),
+        commands=commands(run.folder, prompt(run)),
+    )
+    target = run.folder / "report.html"
+    atomic.write_text(target, page)
+    return target
+
+
+def judged(history: Sequence[Mapping[str, Any]], outcome: Mapping[str, Any]) -> list[Judged]:
+    """The metrics before and after, from the outcome or, without one, from the evaluations."""
+    metrics = [line["metrics"] for line in history if isinstance(line.get("metrics"), Mapping)]
+    before = outcome.get("before") or (metrics[0] if metrics else {})
+    after = outcome.get("after") or (metrics[-1] if len(metrics) > 1 else {})
+    return [
+        Judged(name=name, before=before.get(name), after=after.get(name))
+        for name in dict.fromkeys([*before, *after])
+    ]
+
+
+def metric_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """One chart for every metric that was measured more than once."""
+    names = dict.fromkeys(name for line in history for name in line.get("metrics", ()))
+    return [
+        curves.metric_chart(history, name)
+        for name in names
+        if len(curves.metric_series(history, name)) > 1
+    ]
+
+
+def logged_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """One chart for every loss and every other number that changed on the way."""
+    names = curves.logged(history)
+    # A single loss is the total.
+    parts = [name for name in names if name.startswith("loss/")]
+    kept = [name for name in names if len(parts) > 1 or name not in parts]
+    return [curves.logged_chart(history, name) for name in kept if moves(history, name)]
+
+
+def moves(history: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether a logged number took more than one value; a constant is no curve."""
+    return len({value for _, value in curves.series(history, name)}) > 1
+
+
+def read_environment(folder: Path) -> dict[str, str]:
+    """The versions in `environment.json`; empty without a readable one."""
+    try:
+        versions: dict[str, str] = json.loads((folder / "environment.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return versions
+
+
+def reached(history: Sequence[Mapping[str, Any]]) -> int:
+    """The last step that was logged."""
+    return max((line["step"] for line in history), default=0)
+
+
+def prompt(run: Run) -> str:
+    """A prompt to draw with."""
+    rows = read_sheets(run.samples).subject
+    prompts = [*run.file.evaluate.prompts, *(row.prompt for row in rows)]
+    return next(iter(prompts), "a photo of ...")
+
+
+def commands(folder: Path, prompt: str) -> list[tuple[str, str]]:
+    """What one can do with a finished run: a sentence and a command each."""
+    place = shlex.quote(str(folder))
+    out = shlex.quote(f"{folder.resolve().name}-diffusers")
+    return [
+        ("Draw more pictures", f"graftwork sample {place} --prompt {shlex.quote(prompt)}"),
+        ("Judge it again", f"graftwork evaluate {place}"),
+        ("Take it to diffusers", f"graftwork export {place} --format diffusers --out {out}"),
+        ("Train it anew", f"graftwork fit {place}/run.toml --out {place}-again"),
+    ]

@@ -1,0 +1,164 @@
+"""The search space of a run file: which settings vary, and over what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graftwork.core import registry
+from graftwork.core.config import Search, describe
+from graftwork.core.errors import GraftworkError
+from graftwork.core.nearest import did_you_mean
+from graftwork.train import runfile
+from graftwork.train.overrides import get_value, set_value
+from graftwork.train.runfile import PLAIN_TABLES, RunFile
+
+_INTERVAL = {"low", "high", "log"}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of several values."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number between two others, both included, evenly or by order of magnitude."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def integer(self) -> bool:
+        """Whether only whole numbers are meant: both ends are."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+Range = Choices | Interval
+
+
+def search_space(file: RunFile) -> dict[str, Range]:
+    """The range of every setting in `search.over`: the file's own, else the setting's.
+
+    Raises:
+        GraftworkError: no `[search]`, a setting that does not exist or has no range, a range
+            that holds a value the setting does not take.
+    """
+    if file.search is None:
+        raise GraftworkError(f"{file.name}: [search] is missing; add one with `over` and `metric`")
+    given = dict(file.space or {})
+    for name in given:
+        if name not in file.search.over:
+            near = did_you_mean(name, file.search.over)
+            raise GraftworkError(f"{file.name}: search.space: '{name}' is not in search.over{near}")
+    space: dict[str, Range] = {}
+    for name in file.search.over:
+        place = f"{file.name}: search.over: '{name}'"
+        space[name] = (
+            _given(given[name], place) if name in given else _own(file, name, space, place)
+        )
+    _check_values(file, space)
+    return space
+
+
+def trial_table(file: RunFile, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of one trial: the file with `settings`, without the search.
+
+    Settings of `[adapter]` reach the kinds that have them; another kind's are left out.
+    """
+    table = file.without_search().table()
+    if "adapter.kind" in settings:
+        table = set_value(table, "adapter.kind", settings["adapter.kind"], place=file.name)
+    for name, value in settings.items():
+        table = set_value(table, name, value, place=file.name)
+    known = {"kind", "sites", *_settings_of("adapters", table["adapter"]["kind"])}
+    table["adapter"] = {key: value for key, value in table["adapter"].items() if key in known}
+    return table
+
+
+def _given(value: Any, place: str) -> Range:
+    if isinstance(value, list) and value:
+        return Choices(tuple(value))
+    if isinstance(value, Mapping) and {"low", "high"} <= value.keys() <= _INTERVAL:
+        interval = Interval(value["low"], value["high"], bool(value.get("log", False)))
+        numbers = all(isinstance(v, int | float) for v in (interval.low, interval.high))
+        if numbers and interval.low < interval.high and (interval.low > 0 or not interval.log):
+            return interval
+    raise GraftworkError(
+        f"{place}: expected a list of values, or {{ low = 1, high = 64, log = true }} with "
+        "low < high"
+    )
+
+
+def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Range:
+    if name == "adapter.kind":
+        return Choices(tuple(record.name for record in registry.records("adapters")))
+    found = _annotation(file, name, space, place)
+    if found is None:
+        raise GraftworkError(f"{place} has no range of its own; give one in [search.space]")
+    if found.choices:
+        return Choices(tuple(found.choices))
+    assert found.low is not None
+    assert found.high is not None
+    return Interval(found.low, found.high, found.log)
+
+
+def _annotation(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Search | None:
+    section, _, setting = name.rpartition(".")
+    kinds = [file.adapter.kind]
+    chosen = space.get("adapter.kind")
+    if isinstance(chosen, Choices):
+        kinds = [str(kind) for kind in chosen.values]
+    if section == "adapter":
+        tables = [_settings_of("adapters", kind) for kind in kinds]
+    elif section in PLAIN_TABLES:
+        tables = [{s.name: s.search for s in describe(PLAIN_TABLES[section])}]
+    else:
+        return _listed(file, section, setting, place)
+    known = {key: search for table in tables for key, search in table.items()}
+    if setting not in known:
+        raise GraftworkError(f"{place} is no setting{did_you_mean(setting, known)}")
+    return next((table[setting] for table in tables if table.get(setting)), None)
+
+
+def _listed(file: RunFile, section: str, setting: str, place: str) -> Search | None:
+    """The range of a setting of a loss, a metric, the data or the backbone."""
+    if section in ("backbone", "data"):
+        chosen = getattr(file, section)
+    else:
+        list_name, _, kind = section.partition(".")
+        named = [one for one in getattr(file, list_name, ()) if one.kind == kind]
+        if list_name not in runfile.PLUGIN_LISTS or not named:
+            raise GraftworkError(
+                f"{place} is no setting; write 'adapter.rank', 'optimizer.lr' or 'loss.cat.weight'"
+            )
+        chosen = named[0]
+        if setting == "weight" and list_name == "loss":
+            return None
+    known = {s.name: s.search for s in describe(chosen.record.settings_class())}
+    if setting not in known:
+        raise GraftworkError(f"{place} is no setting{did_you_mean(setting, known)}")
+    return known[setting]
+
+
+def _settings_of(kind: str, name: str) -> dict[str, Search | None]:
+    return {s.name: s.search for s in describe(registry.find(kind, name).settings_class())}
+
+
+def _check_values(file: RunFile, space: Mapping[str, Range]) -> None:
+    """Refuse a range whose ends or choices the setting would refuse, before any trial starts."""
+    for name, range_ in space.items():
+        for value in _ends(range_):
+            table = trial_table(file, {**_firsts(space, but=name), name: value})
+            if name == "adapter.kind" or get_value(table, name) is not None:
+                runfile.check(table, name=f"{file.name}: search.space")
+
+
+def _ends(range_: Range) -> Sequence[Any]:
+    return range_.values if isinstance(range_, Choices) else (range_.low, range_.high)
+
+
+def _firsts(space: Mapping[str, Range], *, but: str) -> dict[str, Any]:
+    return {name: _ends(range_)[0] for name, range_ in space.items() if name != but}

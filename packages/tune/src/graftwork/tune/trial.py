@@ -1,0 +1,132 @@
+"""One trial in a worker: a run folder, trained from evaluation to evaluation."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from graftwork.core.errors import GraftworkError
+from graftwork.core.versions import environment
+from graftwork.nn import grafts
+from graftwork.nn.backbone import Backbone
+from graftwork.train import fit, runfile
+from graftwork.train.fit import Evaluated, Fit
+from graftwork.train.run import Run
+from graftwork.train.runfile import RunFile
+from graftwork.tune.space import trial_table
+
+_CHECKPOINT = "checkpoint"
+
+
+class Trial(tune.Trainable):
+    """Ray's view of a run. `task` is JSON: names and numbers, no objects.
+
+    A worker keeps its backbone from one trial to the next when their settings for it agree.
+    """
+
+    def setup(self, config: dict[str, Any], task: str) -> None:
+        """Read the task and refuse a worker whose plugins differ from the driver's."""
+        self.task = json.loads(task)
+        require_versions(self.task["versions"], environment())
+        self.backbone: tuple[Any, Backbone] | None = None
+        self._begin(config)
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next evaluation."""
+        if self.fit is None:
+            self._open(None)
+        assert self.fit is not None
+        assert self.events is not None
+        event = next(self.events)
+        while event.checkpoint is None:  # the evaluation before the first step
+            event = next(self.events)
+        self.checkpoint = event.checkpoint
+        done = event.step >= self.file.train.steps
+        if done:
+            for _ in self.events:  # writes the adapter, the pictures and the outcome
+                pass
+        return {
+            **event.metrics,
+            "step": event.step,
+            "parameters": self.fit.trainer.session.handle.num_parameters(),
+            "done": done,
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Copy the run's newest checkpoint to where Ray keeps it."""
+        assert self.checkpoint is not None
+        shutil.copytree(self.checkpoint, Path(checkpoint_dir) / _CHECKPOINT)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on from a checkpoint: this trial's own, or another's (population-based training)."""
+        self._close()
+        self._open(Path(checkpoint_dir) / _CHECKPOINT)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Become another trial, in the same worker."""
+        self._close()
+        self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Stop in the middle of a run."""
+        self._close()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        driver = runfile.check(self.task["document"], name=self.task["name"])
+        self.settings = dict(config)
+        self.file: RunFile = runfile.check(trial_table(driver, config), name="run.toml")
+        self.fit: Fit | None = None
+        self.events: Iterator[Evaluated] | None = None
+        self.checkpoint: Path | None = None
+
+    def _open(self, checkpoint: Path | None) -> None:
+        folder = Path(self.task["folder"]) / "trials" / short_id(self.trial_id)
+        cache = Path(self.task["folder"]) / "cache"
+        backbone = self._resident()
+        try:
+            if (folder / "run.toml").exists():
+                run = Run.open(folder).revised(self.file)
+                self.fit = fit.reopen(run, checkpoint=checkpoint, cache=cache, backbone=backbone)
+            else:
+                self.fit = fit.start(self.file, folder, cache=cache, backbone=backbone)
+        except GraftworkError as error:
+            if not folder.exists():
+                Run.create(folder, self.file).write_outcome(
+                    {"status": "failed", "step": 0, "reason": str(error)}
+                )
+            raise
+        self.events = iter(self.fit)
+        self.backbone = (self.file.backbone.table(), self.fit.trainer.session.backbone)
+
+    def _resident(self) -> Backbone | None:
+        """The backbone of the trial before, free of its adapters, if it is the same one."""
+        if self.backbone is None or self.backbone[0] != self.file.backbone.table():
+            return None
+        for handle in grafts(self.backbone[1].module).values():
+            handle.detach()
+        return self.backbone[1]
+
+    def _close(self) -> None:
+        if self.events is not None:
+            self.events.close()  # type: ignore[attr-defined]
+        self.fit = self.events = None
+
+
+def require_versions(driver: dict[str, str], worker: dict[str, str]) -> None:
+    """Refuse a worker whose Python or plugins differ from the driver's."""
+    for name in sorted(driver.keys() | worker.keys()):
+        ours, theirs = driver.get(name, "absent"), worker.get(name, "absent")
+        if ours != theirs:
+            raise GraftworkError(
+                f"{name}: {ours} on the driver and {theirs} on a worker; install the same "
+                "versions everywhere"
+            )
+
+
+def short_id(trial_id: str) -> str:
+    """The number in Ray's trial id: "d3f2a_00003" is "00003"."""
+    return trial_id.rpartition("_")[2]

@@ -1,0 +1,1 @@
+"""How `tiny-sd` is made: a Stable Diffusion small enough to train on one CPU core."""

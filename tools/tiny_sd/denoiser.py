@@ -1,0 +1,218 @@
+"""Stage `unet`: the UNet and the text encoder, trained together on cached latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, UNet2DConditionModel
+from diffusers.training_utils import EMAModel, compute_snr
+from torch import nn
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from tiny_sd import looks, tokens
+from tiny_sd.work import Progress, Stateful, Work, warm_then_cosine
+
+STAGE = "unet"
+BATCH = 8
+LEARNING_RATE = 8e-4
+# Chance of an empty caption, which classifier-free guidance needs.
+CAPTION_DROPOUT = 0.1
+EMA_DECAY = 0.999
+# Without a little noise common to a whole channel the model reads the brightness of a picture off
+# the noise instead of the caption (Guttenberg 2023, "Diffusion with offset noise").
+OFFSET_NOISE = 0.1
+# Min-SNR weighting (Hang et al. 2023, arXiv:2303.09556): nearly clean latents, where predicting
+# noise is hard and teaches little about the picture, count less.
+SNR_LIMIT = 2.0
+TEXT_WIDTH = 128
+# Small initial embeddings would leave never-trained words with nothing to say beside trained ones.
+EMBEDDING_DEVIATION = 0.25
+PLAIN_CROPS, CROPS_PER_TINT = 96, 16
+SAVE_EVERY = 500
+
+
+@dataclass
+class Denoiser:
+    """The two modules that are trained together, and the tokenizer in front of them."""
+
+    unet: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(chain(self.unet.parameters(), self.text_encoder.parameters()))
+
+    def eval(self) -> Denoiser:
+        self.unet.eval()
+        self.text_encoder.eval()
+        return self
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Latents [n, 4, 16, 16] with the row of their caption, and all captions as token ids.
+
+    Row 0 of `token_ids` [captions + 1, 77] is the empty caption.
+    """
+
+    latents: torch.Tensor
+    rows: torch.Tensor
+    token_ids: torch.Tensor
+
+
+def scheduler() -> DDIMScheduler:
+    """The schedule of Stable Diffusion 1.x, with DDIM as the sampler."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="epsilon",
+    )
+
+
+def build() -> Denoiser:
+    tokenizer = tokens.build()
+    return Denoiser(_build_unet(), _build_text_encoder(tokenizer), tokenizer)
+
+
+def _build_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(64, 96, 128),
+        layers_per_block=1,
+        # As in Stable Diffusion 1.x this argument is the number of heads, not their width.
+        attention_head_dim=4,
+        cross_attention_dim=TEXT_WIDTH,
+        norm_num_groups=16,
+    )
+
+
+def _build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=4 * TEXT_WIDTH,
+        projection_dim=TEXT_WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=tokens.MAX_LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    encoder = CLIPTextModel(config)
+    nn.init.normal_(encoder.get_input_embeddings().weight, std=EMBEDDING_DEVIATION)
+    return encoder
+
+
+def train(work: Work, vae: AutoencoderKL, steps: int, seed: int) -> Denoiser:
+    """Train (or resume, or just load) UNet and text encoder; averaged weights are returned."""
+    torch.manual_seed(seed)
+    model = build()
+    ema = EMAModel(model.parameters(), decay=EMA_DECAY)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
+    parts: dict[str, Stateful] = {
+        "unet": model.unet,
+        "text_encoder": model.text_encoder,
+        "ema": ema,
+        "optimizer": optimizer,
+    }
+    first, seconds = work.resume(STAGE, parts)
+    if not work.is_done(STAGE):
+        cache = build_cache(vae, model.tokenizer, seed)
+        noising = DDPMScheduler.from_config(scheduler().config)
+        progress = Progress(STAGE, steps, every=250, seconds=seconds)
+        for step in range(first, steps):
+            for group in optimizer.param_groups:
+                group["lr"] = LEARNING_RATE * warm_then_cosine(step, steps, warm=200)
+            random = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            loss = _training_step(model, optimizer, noising, cache, random)
+            ema.step(model.parameters())
+            progress.note(step, loss=loss)
+            if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
+                work.save(STAGE, parts, step + 1, progress.seconds)
+        work.mark_done(STAGE, {"steps": steps, "minutes": progress.seconds / 60})
+    ema.copy_to(model.parameters())
+    return model.eval()
+
+
+def snapshot(work: Work) -> Denoiser:
+    """The averaged weights of the last save, whether or not training has come to its end."""
+    model = build()
+    ema = EMAModel(model.parameters(), decay=EMA_DECAY)
+    state = work.load_state(STAGE)
+    if state is None:
+        raise FileNotFoundError(f"no saved state of stage {STAGE!r} in {work.folder}")
+    ema.load_state_dict(state["ema"])
+    ema.copy_to(model.parameters())
+    return model.eval()
+
+
+@torch.no_grad()
+def build_cache(vae: AutoencoderKL, tokenizer: CLIPTokenizer, seed: int) -> Cache:
+    """Encode all crops once: a step of the UNet then never touches a photograph."""
+    crops = looks.captioned_crops(PLAIN_CROPS, CROPS_PER_TINT, seed)
+    images = looks.to_tensor(crops.pixels) * 2 - 1
+    latents = torch.cat([vae.encode(batch).latent_dist.mean for batch in torch.split(images, 64)])
+    distinct = ["", *dict.fromkeys(crops.captions)]
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return Cache(
+        latents=latents * vae.config.scaling_factor,
+        rows=torch.tensor([row_of[text] for text in crops.captions]),
+        token_ids=tokenize(tokenizer, distinct),
+    )
+
+
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
+    """Captions -> token ids [n, 77], padded as the pipeline pads them."""
+    ids: torch.Tensor = tokenizer(
+        captions,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+    return ids
+
+
+def _training_step(
+    model: Denoiser,
+    optimizer: torch.optim.Optimizer,
+    noising: DDPMScheduler,
+    cache: Cache,
+    random: torch.Generator,
+) -> float:
+    picked = torch.randint(len(cache.latents), (BATCH,), generator=random)
+    latents, rows = cache.latents[picked], cache.rows[picked]
+    dropped = torch.rand(BATCH, generator=random) < CAPTION_DROPOUT
+    rows = rows.masked_fill(dropped, 0)
+    noise = torch.randn(latents.shape, generator=random)
+    noise += OFFSET_NOISE * torch.randn((*latents.shape[:2], 1, 1), generator=random)
+    times = torch.randint(noising.config.num_train_timesteps, (BATCH,), generator=random)
+    noisy = noising.add_noise(latents, noise, times)
+    text = model.text_encoder(cache.token_ids[rows]).last_hidden_state
+    predicted = model.unet(noisy, times, text).sample
+    errors = functional.mse_loss(predicted, noise, reduction="none").mean(dim=(1, 2, 3))
+    loss = (errors * _weights(noising, times)).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+
+def _weights(noising: DDPMScheduler, times: torch.Tensor) -> torch.Tensor:
+    """The weight of each sample's error [n]: min(SNR, limit) / SNR."""
+    snr = compute_snr(noising, times)
+    return snr.clamp(max=SNR_LIMIT) / snr
