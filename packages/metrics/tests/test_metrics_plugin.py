@@ -29,7 +29,7 @@ def test_every_record_loads_a_documented_metric(registry):
 
 
 def test_names(registry):
-    assert registry.names("metrics") == ("diversity", "fidelity", "kps")
+    assert registry.names("metrics") == ("balance", "diversity", "fidelity", "kps")
 
 
 def test_the_plugin_is_light():

@@ -9,6 +9,7 @@ import torch
 from torchmetrics.functional import pairwise_cosine_similarity
 
 from graftwork.core import GraftworkError
+from graftwork.metrics.balance import Balance
 from graftwork.metrics.cosine import all_cosines, cosines
 from graftwork.metrics.diversity import Diversity
 from graftwork.metrics.features import FeatureConfig
@@ -188,3 +189,13 @@ def test_a_backbone_without_features_gets_the_descriptor(metric):
     assert found == metric(FeatureConfig(features="descriptor"))(Pictures())
     assert found != value(metric, Pictures())
     assert all(isinstance(number, float) for number in found.values())
+
+
+def test_balance_is_the_harmonic_mean_of_fidelity_and_kps():
+    pictures = Pictures()
+    fidelity = value(Fidelity, pictures)["fidelity"]
+    kps = value(KPS, pictures)["kps"]
+    assert fidelity > 0
+    assert kps > 0
+    expected = statistics.harmonic_mean([fidelity, kps])
+    assert value(Balance, pictures)["balance"] == pytest.approx(expected)

@@ -23,6 +23,7 @@ assert accelerator.num_processes == 2
 mine = torch.cat([p.detach().flatten() for p in made.trainer.parameters])
 both = accelerator.gather(mine[None])
 assert torch.equal(both[0], both[1]), "the processes drifted apart"
+accelerator.end_training()
 """
 
 

@@ -172,6 +172,7 @@ def pareto(rows: list[dict[str, Any]]) -> list[str]:
 
 def write_board(folder: Path, **parts: Any) -> None:
     head = {"metric": "fidelity", "mode": "max", "over": OVER, "seconds": 552.0}
+    head |= {"axes": ["fidelity", "kps"]}
     (folder / "leaderboard.json").write_text(json.dumps(head | parts))
 
 
@@ -353,14 +354,16 @@ def test_one_metric_alone_has_no_trade_off(tmp_path: Path) -> None:
     for row in scores["trials"]:
         for key in ("metrics", "before"):
             row[key] = {name: row[key][name] for name in row[key] if name == "fidelity"}
-    (folder / "leaderboard.json").write_text(json.dumps(scores | {"pareto": []}))
+    (folder / "leaderboard.json").write_text(
+        json.dumps(scores | {"pareto": [], "axes": ["fidelity"]})
+    )
     page = read(write_report(folder))
     assert "No trial was measured in two metrics" in page.words()
 
 
-def test_a_search_for_kps_sets_the_first_other_metric_against_it(tmp_path: Path) -> None:
+def test_the_axes_of_the_trade_off_are_the_leaderboards(tmp_path: Path) -> None:
     folder = make_search(tmp_path / "quick")
-    scores = board(folder) | {"metric": "kps"}
+    scores = board(folder) | {"metric": "kps", "axes": ["kps", "fidelity"]}
     for row in scores["trials"]:
         row["value"] = row["metrics"].get("kps")
     (folder / "leaderboard.json").write_text(json.dumps(scores))

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import grad as convolutions
 
 from graftwork.nn import Site
 
@@ -71,14 +72,14 @@ def _angle(down: Tensor, up: Tensor, omega: float) -> Tensor:
 def _input_gradient(site: Site, x: Tensor, matrix: Tensor, grad: Tensor) -> Tensor:
     if site.kind == "linear":
         return grad @ matrix
-    gradient = getattr(torch.nn.grad, f"{site.kind}_input")
+    gradient = getattr(convolutions, f"{site.kind}_input")
     return gradient(x.shape, site.shaped(matrix), grad, *_geometry(site))
 
 
 def _matrix_gradient(site: Site, x: Tensor, matrix: Tensor, grad: Tensor) -> Tensor:
     if site.kind == "linear":
         return grad.reshape(-1, grad.shape[-1]).T @ x.reshape(-1, x.shape[-1])
-    gradient = getattr(torch.nn.grad, f"{site.kind}_weight")
+    gradient = getattr(convolutions, f"{site.kind}_weight")
     return gradient(x, site.shaped(matrix).shape, grad, *_geometry(site)).flatten(1)
 
 

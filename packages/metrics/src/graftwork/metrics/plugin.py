@@ -26,6 +26,13 @@ def metrics() -> list[MetricSpec]:
             cites=("arXiv:2208.12242 Ruiz et al. 2023, DreamBooth",),
         ),
         MetricSpec(
+            name="balance",
+            target="graftwork.metrics.balance:Balance",
+            config=_CONFIG,
+            summary="harmonic mean of fidelity and KPS: high only where both are",
+            task="text-to-image",
+        ),
+        MetricSpec(
             name="diversity",
             target="graftwork.metrics.diversity:Diversity",
             config=_CONFIG,

@@ -1,7 +1,6 @@
 """Adapter files: `adapter.safetensors` for the weights, `adapter.json` for all the rest."""
 
 import hashlib
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,41 +14,40 @@ from torch import Tensor, nn
 from graftwork.core import atomic, registry
 from graftwork.core.config import as_dict
 from graftwork.core.errors import GraftworkError
+from graftwork.core.records import FormatSpec
 from graftwork.core.versions import environment
 from graftwork.nn import grafting
 from graftwork.nn.adapter import Adapter
+from graftwork.nn.card import CARD, Card, SavedSite, read_card, write_card
 from graftwork.nn.handle import Graft
 from graftwork.nn.identity import fingerprint
 from graftwork.nn.match import all_sites
 from graftwork.nn.site import Site
 
 WEIGHTS = "adapter.safetensors"
-CARD = "adapter.json"
-_VERSION = 1
 
 
 def save_graft(handle: Graft, folder: Path) -> Path:
     """Write a graft to `folder`, whole or not at all; an older one there is replaced."""
     tensors = {key: t.detach().cpu().contiguous() for key, t in handle.state_dict().items()}
     weights = save(tensors)
-    card = {
-        "graftwork": _VERSION,
-        "method": handle.method,
-        "provider": handle.spec.provider,
-        "settings": as_dict(handle.settings) if handle.settings is not None else {},
-        "weight": handle.weight,
-        "dtype": str(next(handle.parameters()).dtype).removeprefix("torch."),
-        "sites": {
-            name: {"kind": a.site.kind, "shape": [a.site.rows, a.site.cols]}
+    card = Card(
+        method=handle.method,
+        provider=handle.spec.provider,
+        settings=as_dict(handle.settings),
+        weight=handle.weight,
+        dtype=str(next(handle.parameters()).dtype).removeprefix("torch."),  # type: ignore[arg-type]
+        sites={
+            name: SavedSite(kind=a.site.kind, shape=(a.site.rows, a.site.cols))
             for name, a in handle.sites.items()
         },
-        "sha256": hashlib.sha256(weights).hexdigest(),
-        "backbone": fingerprint(handle.model),
-        "versions": environment(),
-    }
+        sha256=hashlib.sha256(weights).hexdigest(),
+        backbone=fingerprint(handle.model),
+        versions=environment(),
+    )
     with atomic.folder(folder, replace=_holds_an_adapter(folder)) as target:
         (target / WEIGHTS).write_bytes(weights)
-        (target / CARD).write_text(json.dumps(card, indent=2) + "\n")
+        write_card(target, card)
     return folder
 
 
@@ -81,7 +79,7 @@ def load_graft(
     card = read_card(path)
     tensors = _read_weights(path, card)
     spec = _spec(card, path)
-    settings = grafting.read_settings(spec, card["settings"])
+    settings = grafting.read_settings(spec, card.settings)
     grafting.check_name(model, name)
     sites = _matching_sites(model, card, path)
     adapters = {
@@ -89,38 +87,22 @@ def load_graft(
         for site_name, site in sites.items()
     }
     _refuse_leftovers(tensors, path)
-    if card["backbone"] != fingerprint(model):
+    if card.backbone != fingerprint(model):
         warnings.warn(
             f"{path}: trained on other weights of this architecture; check its results",
             stacklevel=2,
         )
-    weight = card["weight"] if weight is None else weight
+    weight = card.weight if weight is None else weight
     return grafting.assemble(model, spec, settings, adapters, name=name, weight=weight)
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """The contents of `adapter.json`, checked for form."""
-    path = folder / CARD
-    try:
-        card = json.loads(path.read_text())
-        version = card["graftwork"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GraftworkError(f"{path}: not a graftwork adapter; save it again") from error
-    if version != _VERSION:
-        raise GraftworkError(f"{path}: format {version} is not known; update graftwork-nn")
-    missing = {"method", "settings", "sites", "sha256", "weight", "dtype", "backbone"} - card.keys()
-    if missing:
-        raise GraftworkError(f"{path}: '{min(missing)}' is missing; save the adapter again")
-    return card
-
-
-def _read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
+def _read_weights(folder: Path, card: Card) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     try:
         data = path.read_bytes()
     except OSError as error:
         raise GraftworkError(f"{path}: cannot be read; copy the whole adapter folder") from error
-    if hashlib.sha256(data).hexdigest() != card["sha256"]:
+    if hashlib.sha256(data).hexdigest() != card.sha256:
         raise GraftworkError(
             f"{path}: cut short or altered since it was saved (hash differs from {CARD}); "
             "copy the adapter again"
@@ -135,32 +117,32 @@ def _read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _spec(card: Mapping[str, Any], folder: Path) -> Any:
+def _spec(card: Card, folder: Path) -> Any:
     try:
-        return registry.find("adapters", card["method"])
+        return registry.find("adapters", card.method)
     except GraftworkError as error:
-        provider = card.get("provider") or "the plugin that provides it"
+        provider = card.provider or "the plugin that provides it"
         raise GraftworkError(
-            f"{folder / CARD}: method '{card['method']}' is not installed; install {provider}"
+            f"{folder / CARD}: method '{card.method}' is not installed; install {provider}"
         ) from error
 
 
-def _matching_sites(model: nn.Module, card: Mapping[str, Any], folder: Path) -> dict[str, Site]:
+def _matching_sites(model: nn.Module, card: Card, folder: Path) -> dict[str, Site]:
     sites = all_sites(model)
-    for name, saved in card["sites"].items():
+    for name, saved in card.sites.items():
         if name not in sites:
             raise GraftworkError(
                 f"{folder / CARD}: the model has no site '{name}'; load the backbone it was "
                 "trained on"
             )
-        shape = [sites[name].rows, sites[name].cols]
-        if shape != saved["shape"]:
+        shape = (sites[name].rows, sites[name].cols)
+        if shape != saved.shape:
             raise GraftworkError(
                 f"{folder / CARD}: site '{name}' is {shape[0]} x {shape[1]} in this model and "
-                f"{saved['shape'][0]} x {saved['shape'][1]} in the file; load the backbone it "
+                f"{saved.shape[0]} x {saved.shape[1]} in the file; load the backbone it "
                 "was trained on"
             )
-    return {name: sites[name] for name in card["sites"]}
+    return {name: sites[name] for name in card.sites}
 
 
 def _restore(
@@ -168,7 +150,7 @@ def _restore(
     site: Site,
     settings: Any,
     tensors: dict[str, Tensor],
-    card: Mapping[str, Any],
+    card: Card,
     folder: Path,
 ) -> Adapter:
     """An adapter with the saved values; nothing is initialised, the tensors are taken over."""
@@ -194,7 +176,7 @@ def _restore(
                 f"{spec.name}: buffer '{key}' is not saved; the plugin has to register it as "
                 "persistent"
             )
-    return grafting.place(adapter, site, getattr(torch, card["dtype"]))
+    return grafting.place(adapter, site, getattr(torch, card.dtype))
 
 
 def _refuse_leftovers(tensors: Mapping[str, Tensor], folder: Path) -> None:
@@ -208,7 +190,7 @@ def _load_foreign(model: nn.Module, path: Path, *, name: str, weight: float | No
     if not path.exists():
         raise GraftworkError(f"{path}: does not exist; give an adapter's folder or file")
     for record in registry.records("formats"):
-        if record.reads and record.load().detect(path):
+        if isinstance(record, FormatSpec) and record.reads and record.load().detect(path):
             return record.load()().read(model, path, name=name, weight=weight)
     raise GraftworkError(
         f"{path}: no {CARD} here, and no installed format reads it; `graftwork list formats`"

@@ -62,14 +62,16 @@ def attach(site: Site, graft: str, adapter: Adapter, switch: Switch) -> None:
     """Put an adapter on its site."""
     layer = site.layer
     if not isinstance(layer, Grafted):
-        layer.__class__ = _grafted_class(type(layer), site.parameter)
+        layer.__class__ = _grafted_class(type(layer), site.parameter)  # type: ignore[arg-type]
         layer.grafts = nn.ModuleDict()
-    if graft not in layer.grafts:
-        layer.grafts[graft] = Member(switch)
-    layer.grafts[graft][site.key] = adapter
+    grafts: nn.ModuleDict = layer.grafts  # type: ignore[assignment]
+    if graft not in grafts:
+        grafts[graft] = Member(switch)
+    member: Member = grafts[graft]  # type: ignore[assignment]
+    member[site.key] = adapter
     if not isinstance(adapter, WeightAdapter):
         # torch's fused encoder layer reads weights and calls no layer, unless one has a hook.
-        layer.grafts[graft].hooks.append(layer.register_forward_pre_hook(_no_op))
+        member.hooks.append(layer.register_forward_pre_hook(_no_op))
 
 
 def remove(layer: nn.Module, graft: str) -> None:
@@ -149,9 +151,11 @@ def _output(x: Tensor, acting: list[Acting]) -> Tensor:
     axis = 1 - site.frozen().dim() if site.kind.startswith("conv") else -1
     output = _by_part(frozen, axis, others, lambda part, adapter: adapter(known, part))
     if bias is not None and not additive:
-        output = output + site.channels(bias)
+        output = output + site.channels(bias).to(output.dtype)  # autocast: the weaker of the two
     output = _without_padding_gradient(x, output, getattr(site.layer, "padding_idx", None))
-    return _by_part(output, axis, tokens, lambda part, adapter: adapter(x, part))
+    for pair in tokens:  # in turn, for each replaces other rows
+        output = _by_part(output, axis, [pair], lambda part, adapter: adapter(x, part))
+    return output
 
 
 def _without_padding_gradient(ids: Tensor, output: Tensor, padding: int | None) -> Tensor:

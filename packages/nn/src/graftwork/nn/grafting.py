@@ -49,6 +49,7 @@ def graft(
             or a site that the method cannot sit on. The model is then as it was.
     """
     spec = registry.find("adapters", method)
+    assert isinstance(spec, AdapterSpec)
     check_name(model, name)
     chosen = match_sites(model, _patterns(model, method, sites))
     settings = read_settings(spec, settings)
@@ -71,7 +72,7 @@ def assemble(
     for adapter in adapters.values():
         if name in getattr(adapter.site.layer, "grafts", ()):  # by way of a part of the model
             raise GraftworkError(
-                f"graft '{name}' is already on '{adapter.site.name}'; choose another name"
+                f"graft '{name}' already sits on part of this model; choose another name"
             )
     _number_tokens(model, adapters)
     return Graft(model, spec, settings, adapters, name=name, weight=weight)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from graftwork.core import registry
 from graftwork.core.errors import GraftworkError
-from graftwork.core.records import AdapterSpec
+from graftwork.core.records import AdapterSpec, FormatSpec
 from graftwork.nn import grafted
 from graftwork.nn.adapter import Adapter
 from graftwork.nn.grafted import Switch
@@ -122,8 +122,8 @@ class Graft:
 
     def detach(self) -> None:
         """Take the adapters off. Without other grafts the model is bit for bit what it was."""
-        host = _host(self.model)
         self._require_attached()
+        host = _host(self.model)
         for layer in {id(a.site.layer): a.site.layer for a in self.sites.values()}.values():
             grafted.remove(layer, self.name)
         del host.grafts[self.name]
@@ -162,6 +162,7 @@ class Graft:
     def export(self, path: str | Path, *, format: str) -> Path:
         """Write the adapters in another tool's format, by the `formats` hook."""
         record = registry.find("formats", format)
+        assert isinstance(record, FormatSpec)
         if not record.writes:
             raise GraftworkError(f"format '{format}' can only be read; choose another")
         return record.load()().write(self, Path(path))

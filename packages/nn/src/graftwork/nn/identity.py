@@ -14,7 +14,7 @@ def fingerprint(model: nn.Module) -> str:
     """Hash of parameter names, shapes and a spread sample of every parameter's values.
 
     Reads 32 values of each parameter, so a billion parameters take well under a second. The
-    adapters on the model do not count, nor does its dtype's width beyond the sampled values.
+    adapters on the model do not count, and float32 and bfloat16 copies are the same backbone.
     """
     digest = hashlib.sha256()
     for name, parameter in backbone_parameters(model):
@@ -41,4 +41,5 @@ def _sample(parameter: Tensor) -> Tensor:
     # float64: in float32 the last index of a large table rounds to one past its end.
     index = torch.linspace(0, parameter.numel() - 1, count, dtype=torch.float64).long()
     where = torch.unravel_index(index.to(parameter.device), parameter.shape)
-    return parameter[where].float().cpu()
+    # Rounded to bfloat16, so that a backbone is known again in another precision.
+    return parameter[where].bfloat16().float().cpu()

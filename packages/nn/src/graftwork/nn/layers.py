@@ -53,8 +53,9 @@ def _adaptable(module: nn.Module) -> bool:
 
 
 def _fused_parts(module: nn.Module, name: str) -> dict[str, int]:
-    fused = isinstance(module, nn.Linear) and _FUSED.search(name)
-    if not fused or module.out_features != 3 * module.in_features:
+    if not isinstance(module, nn.Linear) or not _FUSED.search(name):
+        return {}
+    if module.out_features != 3 * module.in_features:
         return {}
     return dict.fromkeys("qkv", module.in_features)
 

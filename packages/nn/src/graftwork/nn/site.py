@@ -113,7 +113,8 @@ class Site:
         if not self.kind.startswith("conv"):
             return F.linear(hidden, b)
         convolve = {"conv1d": F.conv1d, "conv2d": F.conv2d, "conv3d": F.conv3d}[self.kind]
-        return convolve(hidden, b.view(*b.shape, *(1,) * (hidden.dim() - 2)), groups=self.groups)
+        ones = (1,) * (self.frozen().dim() - 2)
+        return convolve(hidden, b.view(*b.shape, *ones), groups=self.groups)
 
     def channels(self, vector: Float[Tensor, "rows"]) -> Tensor:
         """Shape a value for each row of W so that it broadcasts over the layer's output."""

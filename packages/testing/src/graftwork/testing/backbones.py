@@ -207,7 +207,7 @@ class BackboneSuite(PluginSuite):
 
         When it fails: use non-reentrant checkpointing and draw nothing inside it.
         """
-        if "gradient_checkpointing" not in self.fields():
+        if "gradient_checkpointing" not in self.setting_names():
             return
         found = [self._gradients(gradient_checkpointing=on) for on in (False, True)]
         for name, gradient in found[0].items():

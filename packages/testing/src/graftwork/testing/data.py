@@ -43,7 +43,7 @@ class DataSuite(PluginSuite):
 
     def read(self, settings: Mapping[str, Any]) -> Dataset:
         """The data set that the settings describe."""
-        parsed = parse(self.record.settings_class(), {**self.settings, **settings}, self.name)
+        parsed: Any = parse(self.record.settings_class(), {**self.settings, **settings}, self.name)
         data: Dataset = self.record.load()(parsed)
         return data
 

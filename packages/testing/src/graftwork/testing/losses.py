@@ -64,7 +64,8 @@ class LossSuite(PluginSuite):
             "frozen_free": draw[4],
         }
         wanted = {name for need in needs for name in self.fields.get(need, ())}
-        return dataclasses.replace(blank, **{name: made[name] for name in wanted})
+        fields: Any = {name: made[name] for name in wanted}
+        return dataclasses.replace(blank, **fields)
 
     def test_needs_are_known(self) -> None:
         """`needs` names fields that a step can have.

@@ -42,7 +42,7 @@ class PluginSuite(Suite):
         """The suite's settings, some of them changed, as the plugin's settings class."""
         return parse(self.record.settings_class(), {**self.settings, **changes}, self.name)
 
-    def fields(self) -> set[str]:
+    def setting_names(self) -> set[str]:
         """Names of the plugin's settings."""
         return {setting.name for setting in describe(self.record.settings_class())}
 

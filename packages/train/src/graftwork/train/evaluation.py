@@ -95,7 +95,8 @@ class ImageEvaluation:
     def _key(self, prompts: Sequence[str]) -> str:
         self._fingerprint = self._fingerprint or self.backbone.fingerprint()
         settings = (self.settings.steps, self.settings.guidance, self.seeds)
-        text = repr((self._fingerprint, settings, tuple(prompts)))
+        backbone = (self._fingerprint, repr(self.backbone.settings))
+        text = repr((backbone, settings, tuple(prompts)))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _without_trigger(self) -> tuple[str, ...]:

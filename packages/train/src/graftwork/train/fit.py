@@ -182,4 +182,5 @@ def resume(folder: str | Path) -> Run:
 def _exhaust(fit: Fit) -> Run:
     for _ in fit:
         pass
+    fit.trainer.session.accelerator.end_training()  # leave the process group, if there is one
     return fit.run

@@ -42,8 +42,10 @@ class Leaderboard:
     seconds: float
     best: str | None
     """Id of the best finished trial."""
+    axes: Sequence[str]
+    """The two metrics that pull against each other: what is learned, what is preserved."""
     pareto: Sequence[str]
-    """Trials that no other beats in the searched metric and in KPS at once."""
+    """Trials that no other beats in both of these at once."""
     trials: Sequence[Row]
 
     def write(self, folder: Path) -> None:
@@ -59,6 +61,7 @@ def read_leaderboard(folder: Path, file: RunFile, *, seconds: float) -> Leaderbo
     runs = sorted((folder / "trials").glob("*")) if (folder / "trials").exists() else []
     rows = [_row(run, folder, search) for run in runs if (run / "run.toml").exists()]
     rows.sort(key=lambda row: _rank(row, search))
+    axes = _axes(rows, search)
     finished = [row.id for row in rows if row.status == "finished" and row.value is not None]
     return Leaderboard(
         metric=search.metric,
@@ -66,24 +69,39 @@ def read_leaderboard(folder: Path, file: RunFile, *, seconds: float) -> Leaderbo
         over=search.over,
         seconds=round(seconds, 1),
         best=finished[0] if finished else None,
-        pareto=pareto([row for row in rows if row.value is not None], search),
+        axes=axes,
+        pareto=pareto([row for row in rows if row.value is not None], axes, search.mode),
         trials=rows,
     )
 
 
-def pareto(rows: Sequence[Row], search: SearchSettings, second: str = "kps") -> list[str]:
-    """Ids of the rows that no other row dominates in the searched metric and `second`."""
-    sign = 1 if search.mode == "max" else -1
+def pareto(rows: Sequence[Row], axes: Sequence[str], mode: str) -> list[str]:
+    """Ids of the rows that no other row dominates in both metrics, given that more is better.
+
+    With `mode` "min" less of the first one is better.
+    """
+    if len(axes) < 2:
+        return []
+    sign = 1 if mode == "max" else -1
     points = [
-        (row.id, sign * row.value, row.metrics[second])
+        (row.id, sign * row.metrics[axes[0]], row.metrics[axes[1]])
         for row in rows
-        if row.value is not None and second in row.metrics
+        if axes[0] in row.metrics and axes[1] in row.metrics
     ]
     return [
         name
         for name, x, y in points
         if not any(a >= x and b >= y and (a > x or b > y) for _, a, b in points)
     ]
+
+
+def _axes(rows: Sequence[Row], search: SearchSettings) -> list[str]:
+    """Fidelity and KPS where they are measured, else the searched metric and the first other."""
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    learned = "fidelity" if "fidelity" in names and search.mode == "max" else search.metric
+    others = [name for name in names if name != learned]
+    preserved = "kps" if "kps" in others else next(iter(others), "")
+    return [learned, preserved] if preserved else [learned]
 
 
 def _row(path: Path, folder: Path, search: SearchSettings) -> Row:

@@ -36,7 +36,7 @@ class Case:
 
     def gradients(self, output: Tensor) -> dict[str, Tensor]:
         """Gradients of a fixed random projection of `output`, by parameter and for "input"."""
-        named = dict(self.handle.named_parameters())
+        named: dict[str, Tensor] = dict(self.handle.named_parameters())
         if self.x.requires_grad:
             named["input"] = self.x
         found = torch.autograd.grad(projection(output), list(named.values()), allow_unused=True)
@@ -79,8 +79,8 @@ class AdapterCases(PluginSuite):
         """The suite's settings with a rank that the toy's sites can have."""
         settings = {**self.settings, **changes}
         cls = self.record.settings_class()
-        parsed = parse(cls, settings, self.name)
-        if "rank" in self.fields():
+        parsed: Any = parse(cls, settings, self.name)
+        if "rank" in self.setting_names():
             settings["rank"] = min(parsed.rank, toy.largest_rank)
         return parse(cls, settings, self.name)
 
@@ -140,7 +140,7 @@ def projection(output: Tensor) -> Tensor:
 
 def defined_output(case: Case, handles: Iterable[Graft] | None = None) -> Tensor:
     """What the definition says: the plain toy with W + sum_k w_k (effective_k(W) - W) for W."""
-    weights = dict(case.plain.named_parameters())
+    weights: dict[str, Tensor] = dict(case.plain.named_parameters())
     layers = {id(module): name for name, module in case.model.named_modules()}
     for handle in handles or [case.handle]:
         for adapter in handle.sites.values():

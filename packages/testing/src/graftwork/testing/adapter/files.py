@@ -23,7 +23,7 @@ class Files(AdapterCases):
         When it fails: everything that the output depends on has to be a setting, a parameter or a
         persistent buffer. `start` does not run on loading, and `__init__` runs without values.
         """
-        changes: dict[str, Any] = {"alpha": 3.0} if "alpha" in self.fields() else {}
+        changes: dict[str, Any] = {"alpha": 3.0} if "alpha" in self.setting_names() else {}
         case = self.case(toy, **changes)
         case.handle.save(tmp_path / "adapter")
         model = toy.model()

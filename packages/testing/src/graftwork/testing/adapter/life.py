@@ -142,7 +142,7 @@ class Life(AdapterCases):
         When it fails: compare the rank with `min(site.rows, site.cols)` in `__init__`, and raise a
         `GraftworkError` that names adapter.rank, the site and the largest rank.
         """
-        if "rank" not in self.fields():
+        if "rank" not in self.setting_names():
             return
         toy = self.toys()[0]
         model = toy.model()

@@ -109,7 +109,7 @@ class Maths(AdapterCases):
         When it fails: draw random values in `__init__` only, and keep them in buffers; let
         dropout act only while `self.training`.
         """
-        changes: dict[str, Any] = {"dropout": 0.5} if "dropout" in self.fields() else {}
+        changes: dict[str, Any] = {"dropout": 0.5} if "dropout" in self.setting_names() else {}
         case = self.case(toy, **changes)
         remedy = "draw nothing in effective or forward in evaluation mode"
         same_bits(case.output(), case.output(), remedy=remedy)
@@ -120,7 +120,7 @@ class Maths(AdapterCases):
 
         When it fails: apply `nn.Dropout` to the input in `forward`.
         """
-        if "dropout" not in self.fields():
+        if "dropout" not in self.setting_names():
             return
         case = self.case(toy, dropout=0.5)
         quiet = self.case(toy, dropout=0.0)

@@ -40,11 +40,15 @@ class Board:
         """The best finished trial."""
         return next((row for row in self.trials if row.id == self.scores.best), None)
 
-    @cached_property
+    @property
+    def learned(self) -> str:
+        """The metric of what is learned, one side of the trade-off."""
+        return self.scores.axes[0]
+
+    @property
     def other(self) -> str:
-        """The metric to set against the searched one: KPS, or the first other one; "" for none."""
-        others = [name for name in self.metrics if name != self.metric]
-        return "kps" if "kps" in others else next(iter(others), "")
+        """The metric set against it: KPS, or the first other one; "" for none."""
+        return self.scores.axes[1] if len(self.scores.axes) > 1 else ""
 
     @cached_property
     def metrics(self) -> list[str]:

@@ -11,15 +11,15 @@ from graftwork.tune.report.board import Board
 FROZEN = Look(colour=6, shape=STAR)
 
 
-def dot(board: Board, row: Row, x: float) -> Dot:
-    """A trial, at its value of the searched metric."""
+def dot(board: Board, row: Row, x: float, y: float | None = None) -> Dot:
+    """A trial, at its value of the searched metric unless `y` says otherwise."""
     weights = [
         "front" if on_front(board, row) else "",
         "" if row.status == "finished" else "hollow",
     ]
     return Dot(
         x=x,
-        y=float(row.value or 0),
+        y=float(row.value or 0) if y is None else y,
         look=board.look(row),
         weight=" ".join(weights).strip(),
         tip=board.tip(row),
@@ -55,10 +55,10 @@ def end(board: Board, row: Row, x: float, y: float) -> Dot:
 
 def frozen(board: Board, x: float | None) -> list[Dot]:
     """The frozen model, where it is measured."""
-    y = board.frozen.get(board.metric)
+    y = board.frozen.get(board.learned)
     if x is None or y is None or not finite(x) or not finite(y):
         return []
-    values = f"{label(board.metric)} {number(y)} · {label(board.other)} {number(x)}"
+    values = f"{label(board.learned)} {number(y)} · {label(board.other)} {number(x)}"
     tip = f"the frozen model\n{values}"
     return [Dot(x=x, y=y, look=FROZEN, weight="reference", tip=tip, text="frozen model")]
 

@@ -20,15 +20,17 @@ def legend(board: Board) -> list[Entry]:
 
 
 def trade_off(board: Board) -> Chart | None:
-    """The searched metric against the other one, with the Pareto front."""
-    x, y = board.other, board.metric
-    rows = [row for row in board.trials if judged(row) and finite(row.metrics.get(x))]
+    """What is learned against what is preserved, with the Pareto front."""
+    x, y = board.other, board.learned
+    rows = [
+        row
+        for row in board.trials
+        if judged(row) and finite(row.metrics.get(x)) and finite(row.metrics.get(y))
+    ]
     if not x or not rows:
         return None
-    front = sorted(
-        (row.metrics[x], float(row.value or 0)) for row in rows if marks.on_front(board, row)
-    )
-    dots = [marks.dot(board, row, row.metrics[x]) for row in rows]
+    front = sorted((row.metrics[x], row.metrics[y]) for row in rows if marks.on_front(board, row))
+    dots = [marks.dot(board, row, row.metrics[x], row.metrics[y]) for row in rows]
     frozen = marks.frozen(board, board.frozen.get(x))
     return Chart(
         title=f"{headline(y)} against {label(x)}, one mark for each trial",

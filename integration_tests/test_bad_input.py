@@ -1,0 +1,757 @@
+"""Wrong inputs through the command line: one line that helps, nothing written, no traceback.
+
+Each case names fragments that its line must hold: the place, what is wrong, the remedy.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run where the inputs are, so that `runs/` would show too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def refused(graftwork: Any, tmp_path: Path) -> Refused:
+    """`refused("fit run.toml", "adapter.rank")`: the command must fail as promised."""
+
+    def refuse(words: str, *says: str, run: Any = graftwork, **more: Any) -> str:
+        before = tree(tmp_path)
+        said = run(*shlex.split(words), **more)
+        assert said.status == 2, said
+        assert said.err.count("\n") == 1, said.err
+        assert said.err.startswith("error: "), said.err
+        assert "Traceback" not in said.out + said.err
+        assert tree(tmp_path) == before, "something was written or changed"
+        for fragment in says:
+            assert fragment in said.err
+        return said.err
+
+    return refuse
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every path below a folder with a hash of what is there."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(
+            path.read_bytes() if path.is_file() else b""
+        ).hexdigest()
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+# -- Run files ---------------------------------------------------------------------------------
+
+PARAMETERS = ("changes", "says")
+
+SETTINGS = {
+    # Unknown keys, at every level.
+    "top key": ({"sed": 3}, ("run.toml: sed: unknown key", "did you mean 'seed'?")),
+    "table": ({"optimiser.lr": 1.0}, ("optimiser: unknown key", "did you mean 'optimizer'?")),
+    "adapter setting": ({"adapter.rnak": 3}, ("adapter.rnak", "did you mean 'rank'?")),
+    "train setting": ({"train.step": 3}, ("train.step:", "did you mean 'steps'?")),
+    "optimizer setting": ({"optimizer.lrr": 3.0}, ("optimizer.lrr", "did you mean 'lr'?")),
+    "evaluate setting": ({"evaluate.prompt": []}, ("evaluate.prompt:", "'prompts'?")),
+    "data setting": ({"data.image": 3}, ("data.image:", "did you mean 'images'?")),
+    "backbone setting": ({"backbone.size": 3}, ("backbone.size: unknown key",)),
+    "loss setting": ({"loss.toy-preserve.weigth": 1.0}, ("loss.weigth: unknown key",)),
+    "metric setting": ({"metric.redness.hue": 1}, ("metric.hue: unknown key",)),
+    # Wrong types.
+    "text for a number": ({"adapter.rank": "8"}, ("adapter.rank: expected an integer", "quotes")),
+    "fraction": ({"adapter.rank": 2.5}, ("adapter.rank: expected an integer", "2.5")),
+    "truth for a number": ({"adapter.rank": True}, ("adapter.rank: expected an integer",)),
+    "text for a list": ({"evaluate.prompts": "a zed"}, ("evaluate.prompts: expected a list",)),
+    "text for a table": ({"adapter": "lora"}, ("adapter: expected a table", "write [adapter]")),
+    "table for a list": ({"loss": {"kind": "toy-denoising"}}, ("loss: expected", "[[loss]]")),
+    "text in a list of tables": ({"loss": ["cat"]}, ("loss: expected a table", "[[loss]]")),
+    "number for a pattern": ({"adapter.sites": 3}, ("adapter.sites: expected", "pattern")),
+    "seed": ({"seed": "three"}, ("run.toml: seed: expected an integer", "'three'")),
+    # Out of range.
+    "too small": ({"adapter.rank": 0}, ("adapter.rank: expected", "at least 1", "got 0")),
+    "negative": ({"optimizer.lr": -1e-3}, ("optimizer.lr: expected", "more than 0")),
+    "not a number": ({"optimizer.lr": math.nan}, ("optimizer.lr: expected a finite number",)),
+    "infinite": ({"optimizer.lr": math.inf}, ("optimizer.lr: expected a finite number",)),
+    "no steps": ({"train.steps": 0}, ("train.steps: expected", "at least 1")),
+    "precision": ({"train.precision": "fp8"}, ("train.precision", "fp32", "bf16")),
+    "one beta": ({"optimizer.betas": [0.9]}, ("optimizer.betas",)),
+    "beta of one": ({"optimizer.betas": [0.9, 1.0]}, ("optimizer.betas", "less than 1")),
+    "negative seed": ({"seed": -1}, ("seed: expected an integer of at least 0", "-1")),
+    "negative weight": ({"loss.toy-preserve.weight": -1.0}, ("loss.weight", "at least 0")),
+    "weight not a number": ({"loss.toy-preserve.weight": math.nan}, ("loss.weight", "number")),
+    # Missing parts.
+    "no backbone": ({"backbone": None}, ("[backbone] is missing", "add it with a `kind`")),
+    "no data": ({"data": None}, ("[data] is missing", "add it with a `kind`")),
+    "no adapter": ({"adapter": None}, ("[adapter] is missing", "add it with a `kind`")),
+    "no kind": ({"adapter.kind": None}, ("adapter.kind: is missing; one of:", "toy-lora")),
+    # Unknown plugins, of every kind that a run file names.
+    "backbone": ({"backbone.kind": "tooy"}, ("backbone.kind", "'tooy'", "did you mean 'toy'?")),
+    "adapter": ({"adapter.kind": "loar"}, ("adapter.kind", "'loar'", "did you mean 'lora'?")),
+    "data": ({"data.kind": "subjct"}, ("data.kind", "'subjct'", "did you mean 'subject'?")),
+    "loss": ({"loss": [{"kind": "catt"}]}, ("loss.kind", "'catt'", "did you mean 'cat'?")),
+    "metric": ({"metric": [{"kind": "kpss"}]}, ("metric.kind", "did you mean 'kps'?")),
+    "sink": ({"sink": [{"kind": "tensorbord"}]}, ("sink.kind", "unknown name 'tensorbord'")),
+    # What fits nothing.
+    "pattern without a match": (
+        {"adapter.sites": ["midle"]},
+        ("run.toml: adapter.sites: 'midle' matches no site; nearest: middle",),
+    ),
+    "pattern that takes all away": (
+        {"adapter.sites": ["middle", "!middle"]},
+        ("adapter.sites", "leave no site"),
+    ),
+    "pattern of a block": (
+        {"backbone.kind": "toy-wide", "adapter.sites": ["body"]},
+        ("adapter.sites: 'body'", "not a layer", "'body.*'"),
+    ),
+    "rank above a layer's size": (
+        {"adapter": {"kind": "lora", "rank": 9, "sites": ["middle"]}},
+        ("run.toml: adapter.rank: 9 is above", "'middle' (8 x 8)", "use at most 8"),
+    ),
+    "no loss has a weight": (
+        {"loss": [{"kind": "toy-denoising", "weight": 0.0}]},
+        ("loss: every weight is 0", "give one a weight"),
+    ),
+    "a loss twice": (
+        {"loss": [{"kind": "toy-denoising"}, {"kind": "toy-denoising", "weight": 2.0}]},
+        ("loss: 'toy-denoising' is there twice", "keep one"),
+    ),
+    "no pictures": ({"data.images": 0}, ("data.images: no picture",)),
+    "prompt without the trigger": (
+        {"evaluate.prompts": ["a square"]},
+        ("evaluate.prompts: 'a square' lacks the trigger 'zed'", "evaluate.preserve"),
+    ),
+}
+
+
+@pytest.mark.parametrize(PARAMETERS, SETTINGS.values(), ids=SETTINGS)
+def test_a_wrong_setting(refused: Refused, write_run: Any, changes: Any, says: Any) -> None:
+    write_run(changes)
+    refused("fit run.toml --out out", *says)
+
+
+SEARCH: dict[str, Any] = {
+    "over": ["adapter.rank", "optimizer.lr"],
+    "metric": "redness",
+    "trials": 2,
+}
+SEARCHES = {
+    "no search": ({"search": None}, ("[search] is missing", "`over` and `metric`")),
+    "setting": ({"search.trails": 3}, ("search.trails", "did you mean 'trials'?")),
+    "no trials": ({"search.trials": 0}, ("search.trials: expected", "at least 1")),
+    "no metric": ({"search.metric": None}, ("search.metric", "missing")),
+    "mode": ({"search.mode": "maximum"}, ("search.mode", "max", "min")),
+    "searcher": ({"search.searcher": "randm"}, ("search.searcher", "did you mean 'random'?")),
+    "scheduler": ({"search.scheduler": "ashaa"}, ("search.scheduler", "did you mean 'asha'?")),
+    "nothing to search": ({"search.over": []}, ("search.over", "name a setting")),
+    "unknown setting": ({"search.over": ["adapter.rnak"]}, ("'adapter.rnak'", "'rank'?")),
+    "unknown table": ({"search.over": ["adaptr.rank"]}, ("'adaptr.rank'", "'adapter.rank'")),
+    "unknown loss": ({"search.over": ["loss.dog.weight"]}, ("'loss.dog.weight' is no setting",)),
+    "no range": ({"search.over": ["train.batch"]}, ("'train.batch' has no range", "[search.space]")),
+    "space of something else": (
+        {"search.space": {"adapter.rnak": [1]}},
+        ("search.space: 'adapter.rnak' is not in search.over", "did you mean 'adapter.rank'?"),
+    ),
+    "range reversed": (
+        {"search.space": {"adapter.rank": {"low": 4, "high": 1}}},
+        ("'adapter.rank'", "low < high"),
+    ),
+    "range by magnitude from zero": (
+        {"search.space": {"optimizer.lr": {"low": 0.0, "high": 1.0, "log": True}}},
+        ("'optimizer.lr'", "low"),
+    ),
+    "range of another shape": (
+        {"search.space": {"adapter.rank": {"min": 1, "max": 4}}},
+        ("'adapter.rank': expected a list of values", "low = 1, high = 64"),
+    ),
+    "no values": ({"search.space": {"adapter.rank": []}}, ("'adapter.rank': expected a list",)),
+    "value that is refused": (
+        {"search.space": {"adapter.rank": [0, 1]}},
+        ("search.space: adapter.rank: expected", "at least 1"),
+    ),
+    "value of another type": (
+        {"search.space": {"adapter.rank": ["two"]}},
+        ("search.space: adapter.rank: expected an integer", "'two'"),
+    ),
+    "grid over an interval": (
+        {"search.searcher": "grid"},
+        ("grid needs values", "list them for 'adapter.rank' in [search.space]"),
+    ),
+    "grid of too many": (
+        {
+            "search.searcher": "grid",
+            "search.space": {"adapter.rank": [1, 2], "optimizer.lr": [1e-3, 1e-2]},
+        },
+        ("search.trials: the grid has 4 combinations", "raise trials"),
+    ),
+    "population over rank": (
+        {"search.scheduler": "pbt"},
+        ("search.scheduler: pbt", "'adapter.rank' fixes the adapter's shape", "use asha"),
+    ),
+    "unknown method": (
+        {"search.over": ["adapter.kind"], "search.space": {"adapter.kind": ["loar"]}},
+        ("adapter.kind", "did you mean 'lora'?"),
+    ),
+    "unknown loss searched": (
+        {"search.over": ["adapter.rank", "adapter.rank"]},
+        ("search.over: 'adapter.rank' is there twice",),
+    ),
+}
+
+
+@pytest.mark.parametrize(PARAMETERS, SEARCHES.values(), ids=SEARCHES)
+def test_a_wrong_search(refused: Refused, write_run: Any, changes: Any, says: Any) -> None:
+    write_run({"search": dict(SEARCH)} | changes)
+    refused("tune run.toml --out out", "run.toml", *says)
+
+
+def test_more_than_this_machine_has(refused: Refused, write_run: Any, console: Any) -> None:
+    """It would wait for ever."""
+    write_run({"search": SEARCH | {"cpus": 4096}})
+    refused("tune run.toml --out out", "search.cpus: 4096", "lower it", run=console)
+
+
+def test_no_cluster_there(refused: Refused, write_run: Any, console: Any) -> None:
+    write_run({"search": SEARCH})
+    words = "tune run.toml --out out --address 127.0.0.1:1"
+    refused(words, "--address 127.0.0.1:1: no Ray cluster answers there", run=console)
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
+    "missing": (lambda path: None, ("cannot be read (No such file", "give a run file")),
+    "folder": (Path.mkdir, ("is a folder", "give a run file, such as run.toml")),
+    "not TOML": (lambda path: path.write_text("steps: 3"), ("not valid TOML", "mend that line")),
+    "not text": (lambda path: path.write_bytes(b"\xff\xfe\x00"), ("is not text", "in TOML")),
+    "empty": (lambda path: path.write_text(""), ("[backbone] is missing",)),
+}
+
+
+@pytest.mark.parametrize("command", ["fit", "tune"])
+@pytest.mark.parametrize(("write", "says"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_run_file_that_cannot_be_read(
+    refused: Refused, tmp_path: Path, command: str, write: Any, says: Any
+) -> None:
+    write(tmp_path / "my.toml")
+    refused(f"{command} my.toml", "my.toml: ", *says)
+
+
+# -- Data --------------------------------------------------------------------------------------
+
+
+def picture(folder: Path, name: str = "cat.png") -> Path:
+    folder.mkdir(exist_ok=True)
+    Image.linear_gradient("L").convert("RGB").save(folder / name, "PNG")
+    return folder / name
+
+
+def cut(folder: Path) -> None:
+    path = picture(folder)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def one(name: str, text: str) -> Callable[[Path], None]:
+    """A picture with a file beside it."""
+
+    def make(folder: Path) -> None:
+        picture(folder)
+        (folder / name).write_text(text)
+
+    return make
+
+
+def fake(content: bytes) -> Callable[[Path], None]:
+    return lambda folder: picture(folder, "cat.png").write_bytes(content) and None
+
+
+SUBJECT = {"kind": "subject", "path": "photos", "trigger": "sks", "class_word": "cat"}
+FOLDER = {"kind": "image-folder", "path": "photos", "trigger": "sks"}
+DATA: dict[str, tuple[dict[str, Any], Callable[[Path], object], tuple[str, ...]]] = {
+    "missing folder": (SUBJECT, lambda f: None, ("photos: no such folder", "check data.path")),
+    "file": (SUBJECT, lambda f: f.write_text(""), ("photos: is a file", "the folder around it")),
+    "empty folder": (SUBJECT, Path.mkdir, ("photos: holds no images", "put some there")),
+    "cut short": (SUBJECT, cut, ("cat.png: damaged image", "replace or remove the file")),
+    "text called .png": (SUBJECT, fake(b"I am no cat"), ("cat.png: not an image", "replace")),
+    "zero bytes": (SUBJECT, fake(b""), ("cat.png: the file is empty", "replace or remove")),
+    "trigger is the class": (
+        SUBJECT | {"trigger": "cat"},
+        picture,
+        ("data.trigger: 'cat' is in the class word", "choose a rare word"),
+    ),
+    "empty trigger": (SUBJECT | {"trigger": " "}, picture, ("data.trigger: is empty", "rare")),
+    "template": (SUBJECT | {"template": "a cat"}, picture, ("data.template", "add {subject}")),
+    "no class": (
+        {key: value for key, value in SUBJECT.items() if key != "class_word"},
+        picture,
+        ("data.class_word", "missing"),
+    ),
+    "no caption": (FOLDER, picture, ("cat.png: has no caption", "write it to cat.txt")),
+    "empty caption": (FOLDER, one("cat.txt", " \n"), ("cat.txt: the caption is empty",)),
+    "caption without the trigger": (
+        FOLDER,
+        one("cat.txt", "a photo of a cat"),
+        ("cat.png: its caption 'a photo of a cat' lacks the trigger 'sks'", "add it"),
+    ),
+    "list that is no JSON": (
+        FOLDER,
+        one("metadata.jsonl", "cat.png,a sks cat"),
+        ("metadata.jsonl:1: not JSON", "each line is like"),
+    ),
+    "list with a lost file": (
+        FOLDER,
+        one("metadata.jsonl", '{"file_name": "dog.png", "text": "a sks dog"}'),
+        ("metadata.jsonl:1: 'dog.png' is missing", "remove the line"),
+    ),
+    "list that leads away": (
+        FOLDER,
+        one("metadata.jsonl", '{"file_name": "../dog.png", "text": "a sks dog"}'),
+        ("metadata.jsonl:1: '../dog.png' leads out of the folder",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("table", "make", "says"), DATA.values(), ids=DATA)
+def test_wrong_data(
+    refused: Refused, write_run: Any, tmp_path: Path, table: Any, make: Any, says: Any
+) -> None:
+    write_run({"data": table})
+    make(tmp_path / "photos")
+    refused("fit run.toml --out out", *says)
+
+
+def test_a_search_on_wrong_data_does_not_begin(
+    refused: Refused, write_run: Any, tmp_path: Path
+) -> None:
+    write_run({"data": SUBJECT, "search": SEARCH})
+    cut(tmp_path / "photos")
+    refused("tune run.toml --out out", "cat.png: damaged image")
+
+
+def test_cat_needs_a_trigger(refused: Refused, write_run: Any, tmp_path: Path) -> None:
+    data = {"kind": "image-folder", "path": "photos"}
+    write_run({"data": data, "loss": [{"kind": "denoising"}, {"kind": "cat"}]})
+    one("cat.txt", "a cat")(tmp_path / "photos")
+    refused("fit run.toml --out out", "run.toml: loss: cat", "set data.trigger")
+
+
+# -- Run folders -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A place for one finished run, made when first asked for."""
+    yield tmp_path_factory.mktemp("finished") / "run"
+
+
+@pytest.fixture
+def folder(finished: Path, graftwork: Any, write_run: Any, tmp_path: Path) -> Path:
+    """A copy of a finished run, called `run`."""
+    if not finished.exists():
+        assert graftwork("fit", write_run(), "--out", finished).status == 0
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def interrupted(run: Path) -> None:
+    """As if it had been killed after its last checkpoint."""
+    for name in ("adapter", "samples"):
+        shutil.rmtree(run / name)
+    for name in ("outcome.json", "report.html"):
+        (run / name).unlink()
+
+
+def truncated_checkpoint(run: Path) -> None:
+    interrupted(run)
+    path = run / "checkpoints" / "step-000004" / "adapter.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def lost_state(run: Path) -> None:
+    interrupted(run)
+    (run / "checkpoints" / "step-000004" / "state.json").unlink()
+
+
+def checkpoint_of_another_rank(run: Path) -> None:
+    interrupted(run)
+    replace_in(run / "run.toml", "rank = 2", "rank = 3")
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def flip_a_bit(run: Path) -> None:
+    path = run / "adapter" / "adapter.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def cut_adapter(run: Path) -> None:
+    path = run / "adapter" / "adapter.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def other_backbone(run: Path) -> None:
+    replace_in(run / "run.toml", 'kind = "toy"', 'kind = "toy-wide"')
+
+
+def uninstalled_method(run: Path) -> None:
+    card = json.loads((run / "adapter" / "adapter.json").read_text())
+    card |= {"method": "twist", "provider": "graftwork-twist 1.2"}
+    (run / "adapter" / "adapter.json").write_text(json.dumps(card))
+
+
+FOLDERS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
+    "resume a run without its file": (
+        "resume run",
+        lambda run: (run / "run.toml").unlink(),
+        ("run: not a run folder", "give one"),
+    ),
+    "resume a run with a broken file": (
+        "resume run",
+        lambda run: (run / "run.toml").write_text("[backbone"),
+        ("run/run.toml: not valid TOML",),
+    ),
+    "resume a run with an edited file": (
+        "resume run",
+        lambda run: replace_in(run / "run.toml", "rank = 2", "rnak = 2"),
+        ("run.toml: adapter.rnak: unknown key",),
+    ),
+    "resume from a cut checkpoint": (
+        "resume run",
+        truncated_checkpoint,
+        ("step-000004: not a whole checkpoint", "delete it"),
+    ),
+    "resume without the state": (
+        "resume run",
+        lost_state,
+        ("step-000004: not a whole checkpoint", "delete it"),
+    ),
+    "resume with another rank": (
+        "resume run",
+        checkpoint_of_another_rank,
+        ("step-000004: ", "another adapter"),
+    ),
+    "unreadable outcome": (
+        "resume run",
+        lambda run: (run / "outcome.json").write_text("{"),
+        ("outcome.json: cannot be read", "delete it and resume"),
+    ),
+    "sample an unfinished run": (
+        "sample run",
+        interrupted,
+        ("run: this run has no trained adapter yet", "`graftwork resume`"),
+    ),
+    "evaluate an unfinished run": (
+        "evaluate run",
+        interrupted,
+        ("run: this run has no trained adapter yet", "`graftwork resume`"),
+    ),
+    "export an unfinished run": (
+        "export run --format diffusers --out out",
+        interrupted,
+        ("run: this run has no trained adapter yet", "`graftwork resume`"),
+    ),
+    "altered adapter": (
+        "sample run",
+        flip_a_bit,
+        ("adapter.safetensors: cut short or altered", "copy the adapter again"),
+    ),
+    "cut adapter": (
+        "evaluate run",
+        cut_adapter,
+        ("adapter.safetensors: cut short or altered", "copy the adapter again"),
+    ),
+    "lost weights": (
+        "sample run",
+        lambda run: (run / "adapter" / "adapter.safetensors").unlink(),
+        ("adapter.safetensors: cannot be read", "copy the whole adapter folder"),
+    ),
+    "adapter of another backbone": (
+        "sample run",
+        other_backbone,
+        ("adapter.json: ", "site", "load the backbone it was trained on"),
+    ),
+    "adapter whose plugin is gone": (
+        "sample run",
+        uninstalled_method,
+        ("adapter.json: method 'twist' is not installed", "install graftwork-twist 1.2"),
+    ),
+    "format": (
+        "export run --format diffuser --out out",
+        lambda run: None,
+        ("formats: unknown name 'diffuser'", "did you mean 'diffusers'?"),
+    ),
+    "format that has no place for it": (
+        "export run --format diffusers --out out",
+        lambda run: None,
+        ("format 'diffusers': holds lora and dora, and toy-lora is neither", "keep"),
+    ),
+    "no pictures": ("sample run --seeds 0", lambda run: None, ("--seeds: expected at least 1",)),
+    "no sampling steps": ("sample run --steps 0", lambda run: None, ("--steps: expected", "1")),
+    "guidance": ("sample run --guidance -1", lambda run: None, ("--guidance: expected", "0")),
+    "strength": ("sample run --weight nan", lambda run: None, ("--weight: expected", "number")),
+    "samples over something": (
+        "sample run --out run",
+        lambda run: None,
+        ("run: the folder exists already", "choose another"),
+    ),
+    "report of another folder": (
+        "report run/samples",
+        lambda run: None,
+        ("run/samples: not a run folder", "give one"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "damage", "says"), FOLDERS.values(), ids=FOLDERS)
+def test_a_run_folder_that_does_not_serve(
+    refused: Refused, folder: Path, words: str, damage: Any, says: Any
+) -> None:
+    damage(folder)
+    refused(words, *says)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["resume x", "report x", "evaluate x", "sample x", "export x --format diffusers --out y"],
+)
+@pytest.mark.parametrize("what", ["nothing", "empty folder", "file", "search of nothing"])
+def test_no_run_there(refused: Refused, tmp_path: Path, words: str, what: str) -> None:
+    if what == "empty folder":
+        (tmp_path / "x").mkdir()
+    elif what == "file":
+        (tmp_path / "x").write_text("")
+    elif what == "search of nothing":
+        (tmp_path / "x" / "trials").mkdir(parents=True)
+    refused(words, "error: x: ", "give one ")
+
+
+def test_sine_lora_has_no_place_in_a_diffusers_file(
+    refused: Refused, graftwork: Any, write_run: Any
+) -> None:
+    path = write_run({"adapter": {"kind": "sine-lora", "rank": 2}, "train.steps": 1})
+    assert graftwork("fit", path, "--out", "sine").status == 0
+    refused(
+        "export sine --format diffusers --out out", "format 'diffusers'", "sine-lora is neither"
+    )
+
+
+def test_a_fit_that_nan_ends_says_so(graftwork: Any, write_run: Any, tmp_path: Path) -> None:
+    """Not before it has begun: the folder stays, and says why."""
+    said = graftwork("fit", write_run({"optimizer.lr": 1e30}), "--out", "out")
+    assert said.status == 2
+    assert "is nan; lower optimizer.lr" in said.err or "is inf; lower optimizer.lr" in said.err
+    assert said.err.count("\n") == 1
+    outcome = json.loads((tmp_path / "out" / "outcome.json").read_text())
+    assert outcome["status"] == "failed"
+    assert not (tmp_path / "out" / "adapter").exists()
+
+
+TAKEN: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
+    "in use": ("fit run.toml --out run", lambda _: None, ("run: exists already", "--out")),
+    "file": (
+        "fit run.toml --out out",
+        lambda here: (here / "out").write_text(""),
+        ("out: exists already", "choose another --out"),
+    ),
+    "under a file": (
+        "fit run.toml --out run.toml/out",
+        lambda _: None,
+        ("run.toml/out: ", "cannot be written to", "choose another --out"),
+    ),
+    "search": ("tune run.toml --out run", lambda _: None, ("run: exists already", "--out")),
+    "export": (
+        "export run --format diffusers --out run",
+        lambda _: None,
+        ("run: ", "choose another"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "make", "says"), TAKEN.values(), ids=TAKEN)
+def test_a_place_that_is_taken(
+    refused: Refused, folder: Path, write_run: Any, tmp_path: Path, words: str, make: Any, says: Any
+) -> None:
+    write_run({"search": SEARCH})
+    make(tmp_path)
+    refused(words, *says)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(
+    refused: Refused, write_run: Any, tmp_path: Path
+) -> None:
+    write_run()
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    refused("fit run.toml --out locked/out", "locked cannot be written to; choose another --out")
+
+
+# -- Words -------------------------------------------------------------------------------------
+
+WORDS = {
+    "command": ("fti run.toml", ("unknown command 'fti'", "did you mean 'fit'?")),
+    "flag for a command": ("--hlep", ("--hlep: unknown flag", "did you mean '--help'?")),
+    "flag": ("fit run.toml --ot x", ("fit: unknown flag --ot", "did you mean '--out'?")),
+    "flag of sample": ("sample run --seed 3", ("unknown flag --seed", "did you mean '--seeds'?")),
+    "flag without a value": ("fit run.toml --out", ("fit: --out: a value is missing", "--help")),
+    "nothing to fit": ("fit", ("fit: RUN-FILE is missing", "graftwork fit examples/cat.toml")),
+    "too many words": ("fit run.toml run.toml", ("fit: ", "run.toml", "--help")),
+    "text for a number": ("sample run --seeds four", ("--seeds", "whole number", "'four'")),
+    "no format": ("export run --out x", ("export: --format is missing",)),
+    "override without a value": ("fit run.toml --adapter.rank", ("--adapter.rank", "=VALUE")),
+    "override of nothing": (
+        "fit run.toml --adapter.rnak 3",
+        ("run.toml: adapter.rnak: unknown key", "did you mean 'rank'?"),
+    ),
+    "override of a lost loss": (
+        "fit run.toml --loss.dog.weight 3",
+        ("loss.dog.weight: there is no [[loss]] of kind 'dog'", "add one"),
+    ),
+    "override through a number": ("fit run.toml --seed.x 3", ("seed.x: leads to no table",)),
+    "override of a type": ("fit run.toml --train.steps many", ("train.steps: expected an int",)),
+    "override with an empty part": ("fit run.toml --train..steps 3", ("dotted key and a value",)),
+    "show": ("show loar", ("loar: no plugin has this name", "did you mean 'lora'?")),
+    "show with a kind": ("show adapters/loar", ("adapters: unknown name 'loar'", "'lora'?")),
+    "show with a wrong kind": ("show adaptrs/lora", ("unknown kind 'adaptrs'", "'adapters'?")),
+    "show nothing": ("show", ("show: NAME is missing", "graftwork show adapters/lora")),
+    "list": ("list adaptrs", ("list: unknown kind 'adaptrs'", "did you mean 'adapters'?")),
+    "cite": ("cite lora dorra", ("dorra: no plugin has this name", "did you mean 'dora'?")),
+    "cite nothing": ("cite", ("cite: NAMES is missing",)),
+    "schema": ("schema losses/catt", ("losses: unknown name 'catt'", "did you mean 'cat'?")),
+    "new thing": ("new adaptr x", ("KIND: got 'adaptr'", "'adapter'")),
+    "new name": ("new adapter My_Method", ("'My_Method' is no name", "such as my-method")),
+    "new name that is taken": (
+        "new adapter lora",
+        ("'lora' is an adapter of graftwork-adapters", "choose another name"),
+    ),
+    "new folder that is taken": (
+        "new adapter taken",
+        ("graftwork-taken: exists already", "choose another name or remove it"),
+    ),
+    "new under a file": ("new adapter mine --into run.toml", ("graftwork-mine: cannot write it",)),
+}
+
+
+@pytest.mark.parametrize(("words", "says"), WORDS.values(), ids=WORDS)
+def test_a_wrong_word(
+    refused: Refused, write_run: Any, tmp_path: Path, words: str, says: Any
+) -> None:
+    write_run()
+    (tmp_path / "graftwork-taken").mkdir()
+    refused(words, *says)
+
+
+# -- Plugins -----------------------------------------------------------------------------------
+
+ADAPTER = """
+from graftwork.core import AdapterSpec, hookimpl
+
+@hookimpl
+def adapters():
+    yield AdapterSpec(
+        name="{name}", target="{target}", summary="turns", family="weight"{more}
+    )
+"""
+
+
+def adapter(name: str = "twist", target: str = "no_such_module:Twist", more: str = "") -> str:
+    return ADAPTER.format(name=name, target=target, more=more)
+
+
+def test_a_broken_plugin(
+    refused: Refused, graftwork: Any, write_run: Any, install_plugin: Any, tmp_path: Path
+) -> None:
+    install_plugin(snapped="import no_such_module\n" + adapter())
+    listed = graftwork("list", "adapters")
+    assert listed.status == 0
+    assert "toy-lora" in listed.out
+    assert listed.err == "broken: graftwork-snapped; see: graftwork doctor\n"
+    write_run({"adapter": {"kind": "twist"}})
+    refused(
+        "fit run.toml --out out",
+        "adapter.kind: adapters: unknown name 'twist'",
+        "broken: graftwork-snapped; see: graftwork doctor",
+    )
+
+
+def test_doctor_names_a_broken_plugin(graftwork: Any, install_plugin: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("graftwork.cli.doctor.findings", lambda: iter(()))
+    install_plugin(bent="import no_such_module\n" + adapter())
+    said = graftwork("doctor")
+    assert said.status == 1
+    assert "graftwork-bent" in said.out
+    assert "No module named 'no_such_module'" in said.out
+    assert "Traceback" not in said.out + said.err
+
+
+def test_a_plugin_whose_code_is_missing(
+    refused: Refused, write_run: Any, install_plugin: Any
+) -> None:
+    install_plugin(hollow=adapter())
+    write_run({"adapter": {"kind": "twist"}})
+    refused("fit run.toml --out out", "twist", "'no_such_module' is not installed", "pip install")
+
+
+def test_a_plugin_whose_class_is_missing(
+    refused: Refused, write_run: Any, install_plugin: Any
+) -> None:
+    install_plugin(lost=adapter(target="graftwork_lost:Twits"))
+    write_run({"adapter": {"kind": "twist"}})
+    refused("fit run.toml --out out", "twist", "graftwork_lost:Twits: there is no 'Twits'")
+
+
+def test_two_plugins_of_one_name(refused: Refused, write_run: Any, install_plugin: Any) -> None:
+    install_plugin(left=adapter(), right=adapter())
+    write_run({"adapter": {"kind": "twist"}})
+    both = "'twist' is offered by both graftwork-left 1.0 and graftwork-right 1.0"
+    refused("fit run.toml --out out", both, "uninstall one of them", "GRAFTWORK_BLOCK")
+    refused("list adapters", both)
+    refused("show twist", both)
+
+
+def test_a_plugin_that_is_kept_out(
+    refused: Refused, write_run: Any, install_plugin: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("GRAFTWORK_BLOCK", "graftwork-calm")
+    install_plugin(calm=adapter())
+    write_run({"adapter": {"kind": "twist"}})
+    refused("fit run.toml --out out", "'twist'", "kept out by GRAFTWORK_BLOCK: graftwork-calm")
+
+
+# -- The installed script ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("fit no.toml", ("no.toml: cannot be read", "give a run file")),
+        ("fit run.toml --adapter.rnak 3", ("adapter.rnak: unknown key", "'rank'?")),
+        ("fit run.toml --adapter.sites midle --out out", ("adapter.sites: 'midle'", "middle")),
+        ("resume nothing", ("nothing: no such run folder", "give one")),
+        ("fti run.toml", ("unknown command 'fti'", "did you mean 'fit'?")),
+    ],
+)
+def test_the_installed_script(
+    refused: Refused, console: Any, write_run: Any, words: str, says: Any
+) -> None:
+    write_run()
+    refused(words, *says, run=console)
