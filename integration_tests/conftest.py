@@ -146,9 +146,7 @@ def install(folder: Path, name: str, source: str) -> None:
     """A distribution `graftwork-NAME` of one module, as an installer leaves it."""
     info = folder / f"graftwork_{name}-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: graftwork-{name}\nVersion: 1.0\n"
-    )
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: graftwork-{name}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[graftwork]\n{name} = graftwork_{name}\n")
     (folder / f"graftwork_{name}.py").write_text(source)
 

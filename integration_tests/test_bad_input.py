@@ -161,7 +161,10 @@ SEARCHES = {
     "unknown setting": ({"search.over": ["adapter.rnak"]}, ("'adapter.rnak'", "'rank'?")),
     "unknown table": ({"search.over": ["adaptr.rank"]}, ("'adaptr.rank'", "'adapter.rank'")),
     "unknown loss": ({"search.over": ["loss.dog.weight"]}, ("'loss.dog.weight' is no setting",)),
-    "no range": ({"search.over": ["train.batch"]}, ("'train.batch' has no range", "[search.space]")),
+    "no range": (
+        {"search.over": ["train.batch"]},
+        ("'train.batch' has no range", "[search.space]"),
+    ),
     "space of something else": (
         {"search.space": {"adapter.rnak": [1]}},
         ("search.space: 'adapter.rnak' is not in search.over", "did you mean 'adapter.rank'?"),
@@ -596,9 +599,7 @@ def test_a_place_that_is_taken(
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written(
-    refused: Refused, write_run: Any, tmp_path: Path
-) -> None:
+def test_a_folder_that_may_not_be_written(refused: Refused, write_run: Any, tmp_path: Path) -> None:
     write_run()
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
@@ -693,7 +694,9 @@ def test_a_broken_plugin(
     )
 
 
-def test_doctor_names_a_broken_plugin(graftwork: Any, install_plugin: Any, monkeypatch: Any) -> None:
+def test_doctor_names_a_broken_plugin(
+    graftwork: Any, install_plugin: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setattr("graftwork.cli.doctor.findings", lambda: iter(()))
     install_plugin(bent="import no_such_module\n" + adapter())
     said = graftwork("doctor")

@@ -31,13 +31,12 @@ PYTEST_RESULT = re.compile(r"^=+ .*\b(passed|failed|errors?|skipped|no tests ran
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) < 1 or arguments[0] not in TASKS:
+    if len(arguments) != 1 or arguments[0] not in TASKS:
         print(f"start.py: say what to start: {' or '.join(TASKS)}", file=sys.stderr)
         return 2
     prepare()
-    task, *more = arguments
+    [task] = arguments
     command = [str(BIN / "nox"), "--noxfile", str(ROOT / "noxfile.py"), "-s", *TASKS[task]]
-    command += ["--", *more] if more else []
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     # The demo draws on the terminal itself; tests are read once more at the end.
     run = run_watched if task == "test" else run_plainly

@@ -133,16 +133,16 @@ def test_schema_of_a_plugins_settings(graftwork) -> None:
 
 
 def test_schema_of_run_files_comes_from_train(graftwork, monkeypatch) -> None:
-    module: Any = ModuleType("graftwork.train.runfile")
+    module: Any = ModuleType("graftwork.train.schema")
     module.schema = lambda: {"title": "run"}
     monkeypatch.setitem(sys.modules, "graftwork.train", ModuleType("graftwork.train"))
-    monkeypatch.setitem(sys.modules, "graftwork.train.runfile", module)
+    monkeypatch.setitem(sys.modules, "graftwork.train.schema", module)
     assert json.loads(graftwork("schema").out) == {"title": "run"}
 
 
 def test_schema_of_run_files_without_train_says_what_to_install(graftwork, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "graftwork.train", None)
-    monkeypatch.setitem(sys.modules, "graftwork.train.runfile", None)
+    monkeypatch.setitem(sys.modules, "graftwork.train.schema", None)
     said = graftwork("schema")
     assert said.status == 2
     assert said.err.endswith("run: pip install 'graftwork-train'\n")

@@ -30,7 +30,7 @@ accelerator.end_training()
 def test_two_processes_agree(path: Path, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(SCRIPT)
     paths = [str(toy.install(tmp_path / "plugins")), os.environ.get("PYTHONPATH", "")]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*command, str(tmp_path / "main.py"), str(path), str(tmp_path / "run")],
         env={

@@ -4,9 +4,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 import graftwork.nn.plugin
 import graftwork.tune.plugin
-import pytest
 from graftwork.core import plugins
 from graftwork.testing import toy
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from graftwork.core import hookimpl
 from graftwork.core.errors import GraftworkError
 from graftwork.core.plugins import PluginManager

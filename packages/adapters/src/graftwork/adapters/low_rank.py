@@ -23,13 +23,14 @@ class LowRankConfig:
     scale is 1 at every rank; PEFT's default is 8 at every rank."""
 
     dropout: Annotated[float, Ge(0), Lt(1), Search(0.0, 0.3)] = 0.0
-    """Share of the input's features that the adapter, not the layer, drops in training. Token
-    ids have no features: on embeddings it has no effect."""
+    """Share of the input's features that the adapter, not the layer, drops in training. It has no
+    effect on embeddings, whose input has no features, nor inside torch's attention, which shows
+    adapters its weight alone."""
 
     @property
     def numerator(self) -> float:
         """`alpha`, or the rank where it is left out."""
-        return self.rank if self.alpha is None else self.alpha
+        return float(self.rank) if self.alpha is None else self.alpha
 
 
 class LowRank(WeightAdapter):

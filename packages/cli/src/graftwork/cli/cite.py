@@ -2,6 +2,7 @@
 
 from graftwork.cli.bibtex import entries
 from graftwork.cli.lookup import resolve
+from graftwork.core.errors import GraftworkError
 
 
 def cite(names: tuple[str, ...], /) -> None:
@@ -10,6 +11,8 @@ def cite(names: tuple[str, ...], /) -> None:
     Args:
         names: plugins as `graftwork list` shows them, or KIND/NAME.
     """
+    if not names:
+        raise GraftworkError("cite: NAMES is missing; as in: graftwork cite lora dora")
     users: dict[str, list[str]] = {}
     for record in dict.fromkeys(map(resolve, names)):
         if not record.cites:

@@ -110,8 +110,9 @@ def _build(spec: AdapterSpec, site: Site, settings: Any, dtype: torch.dtype, see
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(zlib.crc32(f"{seed}/{site.name}".encode()))
         adapter = place(cls(site, settings), site, dtype)
-        weight = site.weight().detach()
-        adapter.start(weight.to(torch.promote_types(weight.dtype, dtype)))
+        if cls.start is not Adapter.start:  # spares a wide copy of every weight
+            weight = site.weight().detach()
+            adapter.start(weight.to(torch.promote_types(weight.dtype, dtype)))
     return adapter
 
 

@@ -41,6 +41,9 @@ class BackboneSuite(PluginSuite):
     """Two prompts that give different images."""
     tolerance: ClassVar[float] = 1e-4
     """Largest gap between an image drawn alone and in a batch."""
+    rounding: ClassVar[float] = 0.0
+    """Largest gap between the adapted and the frozen prediction while no adapter acts; not zero
+    where the two come from batches of different sizes."""
 
     def backbone(self, **changes: Any) -> Backbone:
         """A fresh backbone in float32 on the CPU."""
@@ -133,12 +136,15 @@ class BackboneSuite(PluginSuite):
         """
         backbone = self.backbone()
         step = self.step(backbone)
-        same_bits(step.adapted_free, step.frozen_free, remedy="use the same z_t, t and captions")
+        pair = step.adapted_free, step.frozen_free
+        agree(*pair, tolerance=self.rounding, remedy="use the same z_t, t and captions")
         with self.grafted(backbone):
             changed = self.step(backbone)
         assert not changed.frozen_free.requires_grad, "frozen_free carries a gradient; no_grad()"
-        same_bits(changed.frozen_free, step.frozen_free, remedy="use frozen(self.module)")
-        assert not torch.equal(changed.adapted_free, step.frozen_free), "the graft does not act"
+        pair = changed.frozen_free, step.frozen_free
+        agree(*pair, tolerance=self.rounding, remedy="use frozen(self.module)")
+        gap = (changed.adapted_free - step.frozen_free).abs().max()
+        assert gap > 10 * self.rounding, "the graft does not act on adapted_free"
 
     def test_gradient_reaches_the_adapter(self) -> None:
         """Every adapter on the default sites gets a gradient, and the backbone none.

@@ -65,7 +65,10 @@ def load_checkpoint(folder: Path, handle: Graft, optimizer: torch.optim.Optimize
         raise GraftworkError(
             f"{folder}: not a whole checkpoint; delete it to go on from an earlier one"
         ) from error
-    handle.load_state_dict(weights)
+    try:
+        handle.load_state_dict(weights)
+    except GraftworkError as error:
+        raise GraftworkError(f"{folder}: of another adapter: {error}") from error
     optimizer.load_state_dict({"state": _by_parameter(moments), "param_groups": groups})
     return progress
 

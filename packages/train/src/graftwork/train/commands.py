@@ -1,5 +1,6 @@
 """The commands of single runs: fit, evaluate, sample, export."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -72,12 +73,13 @@ def sample(
     """
     from graftwork.core import atomic
     from graftwork.train import pictures
-    from graftwork.train.run import Run
+    from graftwork.train.run import Run, refuse_taken
     from graftwork.train.session import open_session
 
-    if seeds < 1:
-        raise GraftworkError(f"--seeds: expected at least 1, got {seeds}")
+    _refuse_outside(seeds=seeds, steps=steps, guidance=guidance, weight=weight)
     run = Run.open(run_folder)
+    folder = out or _free(run.folder / "samples")
+    refuse_taken(folder, resumable=False)
     session = open_session(run.file, adapter=run.trained())
     session.handle.train(False)
     session.handle.weight = weight
@@ -89,7 +91,6 @@ def sample(
         steps=steps or settings.steps,
         guidance=settings.guidance if guidance is None else guidance,
     )
-    folder = out or _free(run.folder / "samples")
     with atomic.folder(folder) as target:
         names = [f"{row:02d}-{seed:02d}" for row in range(len(prompts)) for seed in range(seeds)]
         pictures.save_all(drawn, names, target)
@@ -106,11 +107,12 @@ def export(run_folder: Path, /, *, format: str, out: Path) -> None:
         out: the folder to write.
     """
     from graftwork.core import registry
-    from graftwork.train.run import Run
+    from graftwork.train.run import Run, refuse_taken
     from graftwork.train.session import open_session
 
     registry.find("formats", format)
     run = Run.open(run_folder)
+    refuse_taken(out, resumable=False)
     session = open_session(run.file, adapter=run.trained())
     print(f"wrote {session.handle.export(out, format=format)}")
 
@@ -141,6 +143,19 @@ def table(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     lines = [f"{'':{width}}   before    after"]
     lines += [f"{name:{width}} {before[name]:8.4f} {after[name]:8.4f}" for name in after]
     return "\n".join(lines) if after else "no metric in the run file"
+
+
+def _refuse_outside(
+    *, seeds: int, steps: int | None, guidance: float | None, weight: float
+) -> None:
+    """Refuse numbers that nothing can be sampled with."""
+    for flag, count in (("--seeds", seeds), ("--steps", steps)):
+        if count is not None and count < 1:
+            raise GraftworkError(f"{flag}: expected at least 1, got {count}")
+    if guidance is not None and not 0 <= guidance < math.inf:
+        raise GraftworkError(f"--guidance: expected a number of at least 0, got {guidance:g}")
+    if not math.isfinite(weight):
+        raise GraftworkError(f"--weight: expected an ordinary number such as 0.8, got {weight:g}")
 
 
 def _free(stem: Path) -> Path:

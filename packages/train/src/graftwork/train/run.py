@@ -133,12 +133,11 @@ class Run:
         atomic.write_text(self.folder / "outcome.json", json.dumps(outcome, indent=2) + "\n")
 
 
-def refuse_taken(folder: Path) -> None:
+def refuse_taken(folder: Path, *, resumable: bool = True) -> None:
     """Refuse a folder that is in use or cannot be made, before any work is done for it."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise GraftworkError(
-            f"{folder}: exists already; choose another --out, or `graftwork resume {folder}`"
-        )
+        remedy = f", or `graftwork resume {folder}`" if resumable else ""
+        raise GraftworkError(f"{folder}: exists already; choose another --out{remedy}")
     parent = next(path for path in folder.absolute().parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise GraftworkError(f"{folder}: {parent} cannot be written to; choose another --out")

@@ -171,14 +171,23 @@ def _chosen(table: Any, key: str, kind: str, name: str, base: Path | None) -> Ch
         value = table.get(setting)
         if base is not None and isinstance(value, str) and value and (base / value).exists():
             table[setting] = str(base / value)
-    settings = parse(record.settings_class(), table, where=f"{name}: {key}")
+    settings: Any = parse(record.settings_class(), table, where=f"{name}: {key}")
     return Chosen(record=record, settings=settings, own=own)
 
 
 def _chosen_list(tables: Any, key: str, kind: str, name: str, base: Path | None) -> Any:
-    if not isinstance(tables, list):
+    if not isinstance(tables, list) or not all(isinstance(one, Mapping) for one in tables):
         raise GraftworkError(f"{name}: {key}: expected a list of tables; write [[{key}]]")
-    return tuple(_chosen(table, key, kind, name, base) for table in tables)
+    chosen = tuple(_chosen(table, key, kind, name, base) for table in tables)
+    if key != "sink":  # two files may be written; two values of one name may not be reported
+        _refuse_twice([one.kind for one in chosen], f"{name}: {key}")
+    return chosen
+
+
+def _refuse_twice(names: Sequence[str], place: str) -> None:
+    for index, one in enumerate(names):
+        if one in names[:index]:
+            raise GraftworkError(f"{place}: '{one}' is there twice; keep one")
 
 
 def _check_own(own: Mapping[str, Any], key: str, name: str) -> None:

@@ -90,7 +90,8 @@ def _graft(backbone: Backbone, file: RunFile) -> Graft:
             seed=derive(file.seed, "adapter"),
         )
     except GraftworkError as error:
-        raise GraftworkError(f"{file.name}: adapter.{error}") from error
+        place = str(error).removeprefix("adapter.")
+        raise GraftworkError(f"{file.name}: adapter.{place}") from error
 
 
 def _load(backbone: Backbone, adapter: Path) -> Graft:

@@ -54,8 +54,8 @@ def pbt(file: RunFile, space: Mapping[str, Range], every: int) -> TrialScheduler
     for name in space:
         if not name.startswith(("optimizer.", "loss.")):
             raise GraftworkError(
-                f"search.scheduler: pbt changes settings while training and '{name}' fixes the "
-                "adapter's shape; take it out of search.over or use asha"
+                f"{file.name}: search.scheduler: pbt changes settings while training and '{name}' "
+                "fixes the adapter's shape; take it out of search.over or use asha"
             )
     return PopulationBasedTraining(
         time_attr=STEP,

@@ -1,15 +1,13 @@
 """To tune: run a search with Ray, and take an interrupted one up again."""
 
 import json
-import logging
-import os
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from graftwork.core import atomic, registry
@@ -18,20 +16,15 @@ from graftwork.core.versions import environment
 from graftwork.train import runfile
 from graftwork.train.run import refuse_taken
 from graftwork.train.runfile import RunFile
+from graftwork.train.settings import SearchSettings
+from graftwork.tune.cluster import connect
 from graftwork.tune.leaderboard import Leaderboard, read_leaderboard
 from graftwork.tune.progress import Reporter, SearchState
 from graftwork.tune.searchers import Proposals
-from graftwork.tune.space import search_space
+from graftwork.tune.space import Range, search_space
 from graftwork.tune.trial import Trial
 
 _EXPERIMENT = "ray"
-
-# Save the search's state often, and leave the terminal and the disk to us.
-_ENVIRONMENT = {
-    "TUNE_GLOBAL_CHECKPOINT_S": "2",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -56,10 +49,10 @@ def search(file: RunFile, folder: Path, *, address: str | None = None) -> Found:
     """
     proposals, config = _prepare(file)
     refuse_taken(folder)
+    connect(address, file)
     with atomic.folder(folder) as target:
         (target / "run.toml").write_text(file.text(), encoding="utf-8")
         (target / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
-    _connect(address)
     tuner = tune.Tuner(
         _trainable(file, folder),
         param_space=proposals.param_space,
@@ -78,7 +71,7 @@ def resume(folder: Path, *, address: str | None = None) -> Found:
             f"{folder}: the search was interrupted before it was first saved; delete the folder "
             "and start it again"
         )
-    _connect(address)
+    connect(address, file)
     tuner = tune.Tuner.restore(
         str(experiment), trainable=_trainable(file, folder), restart_errored=False
     )
@@ -107,7 +100,7 @@ def _prepare(file: RunFile) -> tuple[Proposals, tune.TuneConfig]:
     data = file.data.build()
     data.check()
     scheduler = _find(file, "scheduler", search.scheduler)(file, space, _every(file))
-    proposals = _find(file, "searcher", search.searcher)(space, search, file.seed)
+    proposals = _proposals(file, space, search)
     config = tune.TuneConfig(
         metric=search.metric,
         mode=search.mode,
@@ -118,6 +111,15 @@ def _prepare(file: RunFile) -> tuple[Proposals, tune.TuneConfig]:
         reuse_actors=True,
     )
     return proposals, config
+
+
+def _proposals(file: RunFile, space: Mapping[str, Range], search: SearchSettings) -> Proposals:
+    searcher = _find(file, "searcher", search.searcher)
+    try:
+        made: Proposals = searcher(space, search, file.seed)
+    except GraftworkError as error:
+        raise GraftworkError(f"{file.name}: {error}") from error
+    return made
 
 
 def _find(file: RunFile, kind: str, name: str) -> Any:
@@ -166,28 +168,6 @@ def _run_config(file: RunFile, folder: Path, total: int) -> tune.RunConfig:
 
 def _total(proposals: Proposals) -> int:
     return proposals.trials
-
-
-def _connect(address: str | None) -> None:
-    if ray.is_initialized():
-        return
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if address == "local":
-            ray.init("local", include_dashboard=False, **quiet)
-        else:
-            ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        line = str(error).splitlines()[0]
-        raise GraftworkError(
-            f"--address {address}: no Ray cluster answers there ({line}); start one with "
-            "`ray start --head`, or leave --address out"
-        ) from error
 
 
 def _finish(tuner: tune.Tuner, file: RunFile, folder: Path) -> Found:

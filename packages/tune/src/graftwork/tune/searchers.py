@@ -65,7 +65,7 @@ def _domain(range_: Range) -> Any:
         return tune.choice(list(range_.values))
     assert isinstance(range_, Interval)
     if range_.integer:  # Ray leaves the upper end of whole numbers out
-        low, high = int(range_.low), int(range_.high) + 1
-        return tune.lograndint(low, high) if range_.log else tune.randint(low, high)
+        first, after = int(range_.low), int(range_.high) + 1
+        return tune.lograndint(first, after) if range_.log else tune.randint(first, after)
     low, high = float(range_.low), float(range_.high)
     return tune.loguniform(low, high) if range_.log else tune.uniform(low, high)

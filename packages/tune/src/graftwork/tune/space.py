@@ -12,6 +12,7 @@ from graftwork.train import runfile
 from graftwork.train.overrides import get_value, set_value
 from graftwork.train.runfile import PLAIN_TABLES, RunFile
 
+METHOD = "adapter.kind"
 _INTERVAL = {"low", "high", "log"}
 
 
@@ -54,13 +55,37 @@ def search_space(file: RunFile) -> dict[str, Range]:
             near = did_you_mean(name, file.search.over)
             raise GraftworkError(f"{file.name}: search.space: '{name}' is not in search.over{near}")
     space: dict[str, Range] = {}
-    for name in file.search.over:
+    for name in _in_order(file):
         place = f"{file.name}: search.over: '{name}'"
         space[name] = (
             _given(given[name], place) if name in given else _own(file, name, space, place)
         )
+        if name == METHOD:
+            _check_methods(space[name], f"{file.name}: search.space: {METHOD}")
     _check_values(file, space)
-    return space
+    return {name: space[name] for name in file.search.over}
+
+
+def _in_order(file: RunFile) -> Sequence[str]:
+    """The settings to search, the method first: what else there is depends on it."""
+    assert file.search is not None
+    over = file.search.over
+    if not over:
+        raise GraftworkError(f"{file.name}: search.over: is empty; name a setting to search")
+    for name in over:
+        if over.count(name) > 1:
+            raise GraftworkError(f"{file.name}: search.over: '{name}' is there twice; keep one")
+    return sorted(over, key=lambda name: name != METHOD)
+
+
+def _check_methods(range_: Range, place: str) -> None:
+    if isinstance(range_, Interval):
+        raise GraftworkError(f"{place}: expected a list of methods; write their names")
+    for kind in range_.values:
+        try:
+            registry.find("adapters", str(kind))
+        except GraftworkError as error:
+            raise GraftworkError(f"{place}: {error}") from error
 
 
 def trial_table(file: RunFile, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,8 +94,8 @@ def trial_table(file: RunFile, settings: Mapping[str, Any]) -> dict[str, Any]:
     Settings of `[adapter]` reach the kinds that have them; another kind's are left out.
     """
     table = file.without_search().table()
-    if "adapter.kind" in settings:
-        table = set_value(table, "adapter.kind", settings["adapter.kind"], place=file.name)
+    if METHOD in settings:
+        table = set_value(table, METHOD, settings[METHOD], place=file.name)
     for name, value in settings.items():
         table = set_value(table, name, value, place=file.name)
     known = {"kind", "sites", *_settings_of("adapters", table["adapter"]["kind"])}
@@ -93,7 +118,7 @@ def _given(value: Any, place: str) -> Range:
 
 
 def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Range:
-    if name == "adapter.kind":
+    if name == METHOD:
         return Choices(tuple(record.name for record in registry.records("adapters")))
     found = _annotation(file, name, space, place)
     if found is None:
@@ -108,7 +133,7 @@ def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Ra
 def _annotation(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Search | None:
     section, _, setting = name.rpartition(".")
     kinds = [file.adapter.kind]
-    chosen = space.get("adapter.kind")
+    chosen = space.get(METHOD)
     if isinstance(chosen, Choices):
         kinds = [str(kind) for kind in chosen.values]
     if section == "adapter":
@@ -152,7 +177,7 @@ def _check_values(file: RunFile, space: Mapping[str, Range]) -> None:
     for name, range_ in space.items():
         for value in _ends(range_):
             table = trial_table(file, {**_firsts(space, but=name), name: value})
-            if name == "adapter.kind" or get_value(table, name) is not None:
+            if name == METHOD or get_value(table, name) is not None:
                 runfile.check(table, name=f"{file.name}: search.space")
 
 

@@ -32,6 +32,7 @@ class Trial(tune.Trainable):
         self.task = json.loads(task)
         require_versions(self.task["versions"], environment())
         self.backbone: tuple[Any, Backbone] | None = None
+        self.checkpoint: Path | None = None
         self._begin(config)
 
     def step(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class Trial(tune.Trainable):
         self.file: RunFile = runfile.check(trial_table(driver, config), name="run.toml")
         self.fit: Fit | None = None
         self.events: Iterator[Evaluated] | None = None
-        self.checkpoint: Path | None = None
+        self.checkpoint = None
 
     def _open(self, checkpoint: Path | None) -> None:
         folder = Path(self.task["folder"]) / "trials" / short_id(self.trial_id)

@@ -13,8 +13,7 @@ from graftwork.train.report.words import finite, label, main_names, number, sett
 from graftwork.train.run import Run
 from graftwork.train.runfile import RunFile
 from graftwork.tune.leaderboard import Leaderboard, Row
-
-METHOD = "adapter.kind"
+from graftwork.tune.space import METHOD
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from graftwork.train.report.charts import Chart
 from graftwork.train.report.words import finite, headline, setting
 from graftwork.tune.leaderboard import Row
 from graftwork.tune.report import marks
-from graftwork.tune.report.board import METHOD, Board, judged
+from graftwork.tune.report.board import Board, judged
+from graftwork.tune.space import METHOD
 
 
 def against_parameters(board: Board) -> Chart | None:

@@ -11,7 +11,8 @@ from graftwork.train.report.page import commands, read_environment
 from graftwork.train.report.rendering import render
 from graftwork.train.report.sheets import Sheets, read_sheets
 from graftwork.tune.report import effects, plots
-from graftwork.tune.report.board import METHOD, Board, read_board
+from graftwork.tune.report.board import Board, read_board
+from graftwork.tune.space import METHOD
 
 _STATUSES = {
     "finished": "finished",

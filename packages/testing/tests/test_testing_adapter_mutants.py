@@ -355,15 +355,22 @@ class TestSpecimen(Suite):
     """The sound adapter passes, so what a mutant is caught for is its fault."""
 
     plugin = "graftwork.core"
+    offer = staticmethod(lambda: offering(Specimen))
 
     @pytest.fixture(autouse=True)
     def _offer(self):
-        with offering(Specimen):
+        with self.offer():
             yield
 
     def pytest_generate_tests(self, metafunc):
-        with offering(Specimen):
+        with self.offer():
             super().pytest_generate_tests(metafunc)
+
+
+class TestActivationSpecimen(TestSpecimen):
+    """A sound adapter that depends on the input passes too, where it sees one."""
+
+    offer = staticmethod(lambda: offering(InputDependent, mergeable=False, config=None))
 
 
 def run(check, suite, tmp_path):

@@ -97,7 +97,7 @@ def test_weight_can_be_set_at_any_time(model, x):
     plain = model(x)
     handle = on(model, "low-rank", weight=0.0)
     assert torch.equal(model(x), plain)
-    handle.weight = 1
+    handle.weight = 1.0
     assert not torch.allclose(model(x), plain)
 
 

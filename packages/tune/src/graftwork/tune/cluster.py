@@ -1,0 +1,57 @@
+"""The Ray that a search runs on: one of its own on this machine, or a cluster."""
+
+import logging
+import os
+
+import ray
+
+from graftwork.core.errors import GraftworkError
+from graftwork.train.runfile import RunFile
+
+# Save the search's state often, and leave the terminal and the disk to us.
+_ENVIRONMENT = {
+    "TUNE_GLOBAL_CHECKPOINT_S": "2",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def connect(address: str | None, file: RunFile) -> None:
+    """Join the cluster at `address` or in RAY_ADDRESS; without either, start a Ray here.
+
+    Raises:
+        GraftworkError: no cluster answers, or a trial needs more than this machine has.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if ray.is_initialized():
+        return
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address == "local":
+            ray.init("local", include_dashboard=False, **quiet)
+        else:
+            ray.init(address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        line = str(error).splitlines()[0]
+        raise GraftworkError(
+            f"--address {address}: no Ray cluster answers there ({line}); start one with "
+            "`ray start --head`, or leave --address out"
+        ) from error
+    if address == "local":  # to a cluster, machines may still come
+        _refuse_too_much(file)
+
+
+def _refuse_too_much(file: RunFile) -> None:
+    """Refuse trials that this machine could never hold: they would wait for ever."""
+    search, here = file.search, ray.cluster_resources()
+    assert search is not None
+    for setting, name, wanted in (("cpus", "CPU", search.cpus), ("gpus", "GPU", search.gpus)):
+        if wanted > here.get(name, 0):
+            raise GraftworkError(
+                f"{file.name}: search.{setting}: {wanted:g} for each trial, and this machine has "
+                f"{here.get(name, 0):g}; lower it"
+            )
