@@ -12,13 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 from graftwork.core import hookimpl
+from graftwork.core.config import NoSettings
 from graftwork.core.errors import GraftworkError
 from graftwork.core.plugins import PluginManager
+from graftwork.core.sink import Sink
 from graftwork.testing.toy import ToyLoss
 from graftwork.train import fit as fits
+from graftwork.train import runfile
 from graftwork.train.checkpoint import all_checkpoints
 from graftwork.train.run import Run
-from graftwork.train.runfile import RunFile
+from graftwork.train.runfile import Chosen, RunFile
 from graftwork.train.session import open_session
 from graftwork.train.trainer import Trainer
 
@@ -238,3 +241,52 @@ def test_something_that_is_no_run_is_not_resumed(tmp_path: Path) -> None:
         fits.resume(tmp_path / "none")
     with pytest.raises(GraftworkError, match="not a run folder"):
         fits.resume(tmp_path)
+
+
+def test_sinks_get_every_number(file: RunFile, tmp_path: Path, manager: PluginManager) -> None:
+    heard: list[Any] = []
+
+    class Listener(Sink):
+        def open(self, folder: Path) -> None:
+            heard.append(folder.name)
+
+        def write(self, step: int, values: Mapping[str, float]) -> None:
+            heard.append((step, sorted(values)[0]))
+
+        def close(self) -> None:
+            heard.append("closed")
+
+    sink = Chosen(record=Ears(Listener), settings=NoSettings(), own={})  # type: ignore[arg-type]
+    fits.fit(replace(file, sink=(sink,)), tmp_path / "run")
+    assert heard[0] == "run"
+    assert heard[-1] == "closed"
+    assert [step for step, _ in heard[1:-1]] == [0, 1, 2, 3, 3, 4, 5, 6, 6]
+    assert (6, "kps") in heard
+
+
+class Ears:
+    """A record of a sink that is made here."""
+
+    name = "ears"
+
+    def __init__(self, sink: type) -> None:
+        self.load = lambda: sink
+
+
+def test_a_tracker_writes_into_the_run_folder(document: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    document["sink"] = [{"kind": "tracker", "to": "tensorboard"}]
+    document["train"]["steps"] = 2
+    run = fits.fit(runfile.check(document, name="run.toml"), tmp_path / "run")
+    events = list((run.folder / "tracker").rglob("events.out.*"))
+    assert len(events) == 1
+    assert b"redness" in events[0].read_bytes()
+
+
+def test_a_tracker_that_is_not_installed_is_refused(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    document["sink"] = [{"kind": "tracker", "to": "comet_ml"}]
+    with pytest.raises(GraftworkError, match="comet_ml is not installed"):
+        fits.fit(runfile.check(document, name="run.toml"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

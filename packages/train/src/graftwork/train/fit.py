@@ -1,5 +1,6 @@
 """To fit: train an adapter as a run file says, and leave a run folder."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,8 +41,17 @@ class Fit:
         self.trainer = trainer
         self.progress = progress
         self.main = trainer.session.accelerator.is_main_process
+        self.sinks = trainer.sinks if self.main else []
 
     def __iter__(self) -> Iterator[Evaluated]:
+        with contextlib.ExitStack() as stack:
+            for sink in self.sinks:
+                sink.open(self.run.folder)
+                stack.callback(sink.close)
+            yield from self._watched()
+
+    def _watched(self) -> Iterator[Evaluated]:
+        """The evaluations, with the hooks told and the outcome written."""
         hook = manager().hook
         hook.before_fit(run=self.run)
         try:
@@ -87,6 +97,8 @@ class Fit:
         self.progress = Progress(step + 1, seconds)
         if self.main:
             self.run.log({"step": step + 1, "seconds": round(seconds, 4), **logs})
+        for sink in self.sinks:
+            sink.write(step + 1, logs)
         manager().hook.after_step(run=self.run, step=step + 1, logs=logs)
 
     def _evaluate(self, checkpoint: Path | None) -> Evaluated:
@@ -95,6 +107,8 @@ class Fit:
             return Evaluated(self.progress.step, {}, checkpoint)
         metrics = self.trainer.session.evaluate()
         self.run.log({"step": self.progress.step, "metrics": metrics})
+        for sink in self.sinks:
+            sink.write(self.progress.step, metrics)
         manager().hook.after_eval(run=self.run, step=self.progress.step, metrics=metrics)
         return Evaluated(self.progress.step, metrics, checkpoint)
 

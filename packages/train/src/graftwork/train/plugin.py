@@ -1,9 +1,9 @@
-"""What this distribution registers: the commands of single runs."""
+"""What this distribution registers: the commands of single runs, and a sink."""
 
 from collections.abc import Iterable
 
 from graftwork.core import hookimpl
-from graftwork.core.records import CommandSpec
+from graftwork.core.records import CommandSpec, SinkSpec
 
 
 @hookimpl
@@ -32,4 +32,15 @@ def commands() -> Iterable[CommandSpec]:
         target="graftwork.train.commands:export",
         summary="write a trained adapter in another tool's format",
         example="graftwork export runs/cat --format diffusers --out cat-lora",
+    )
+
+
+@hookimpl
+def sinks() -> Iterable[SinkSpec]:
+    """tracker."""
+    yield SinkSpec(
+        name="tracker",
+        target="graftwork.train.tracker:Tracker",
+        config="graftwork.train.tracker:TrackerConfig",
+        summary="TensorBoard, Weights & Biases, MLflow and others, by accelerate",
     )

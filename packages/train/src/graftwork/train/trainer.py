@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from graftwork.core.errors import GraftworkError
+from graftwork.core.sink import Sink
 from graftwork.nn.loss import Loss
 from graftwork.train import seeds
 from graftwork.train.optimizer import make_optimizer, rate
@@ -14,7 +15,7 @@ from graftwork.train.session import Session
 
 
 class Trainer:
-    """The losses and the optimiser of a session."""
+    """The losses, the optimiser and the sinks of a session."""
 
     def __init__(self, session: Session) -> None:
         file = session.file
@@ -32,6 +33,7 @@ class Trainer:
                 f"{file.name}: loss: {self._asking('free')} compares captions with and without "
                 "a trigger; set data.trigger, or take the loss out"
             )
+        self.sinks: list[Sink] = [sink.build() for sink in file.sink]
         self.examples = session.backbone.prepare(session.data)
         self.parameters = list(session.handle.parameters())
         optimizer = make_optimizer(self.parameters, file.optimizer)
