@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from accelerate import tracking
+
 from graftwork.core.config import config
 from graftwork.core.errors import GraftworkError
 from graftwork.core.sink import Sink

@@ -2,11 +2,15 @@
 
 import logging
 import os
+import socket
 
 import ray
 
 from graftwork.core.errors import GraftworkError
 from graftwork.train.runfile import RunFile
+
+_LOCAL = "local"
+_SECONDS = 5.0
 
 # Save the search's state often, and leave the terminal and the disk to us.
 _ENVIRONMENT = {
@@ -28,21 +32,28 @@ def connect(address: str | None, file: RunFile) -> None:
         return
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = address or os.environ.get("RAY_ADDRESS") or _LOCAL
+    more = {"include_dashboard": False} if address == _LOCAL else {}
     try:
-        if address == "local":
-            ray.init("local", include_dashboard=False, **quiet)
-        else:
-            ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        if address not in (_LOCAL, "auto"):
+            _knock(address)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **more)
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         line = str(error).splitlines()[0]
         raise GraftworkError(
             f"--address {address}: no Ray cluster answers there ({line}); start one with "
             "`ray start --head`, or leave --address out"
         ) from error
-    if address == "local":  # to a cluster, machines may still come
+    if address == _LOCAL:  # to a cluster, machines may still come
         _refuse_too_much(file)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("write HOST:PORT, or auto")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
 
 
 def _refuse_too_much(file: RunFile) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ray import tune
 
 from graftwork.core.errors import GraftworkError
+from graftwork.core.nearest import did_you_mean
 from graftwork.core.versions import environment
 from graftwork.nn import grafts
 from graftwork.nn.backbone import Backbone
@@ -42,6 +43,7 @@ class Trial(tune.Trainable):
         assert self.fit is not None
         assert self.events is not None
         event = next(self.events)
+        self._require_metric(event)
         while event.checkpoint is None:  # the evaluation before the first step
             event = next(self.events)
         self.checkpoint = event.checkpoint
@@ -110,6 +112,17 @@ class Trial(tune.Trainable):
         for handle in grafts(self.backbone[1].module).values():
             handle.detach()
         return self.backbone[1]
+
+    def _require_metric(self, event: Evaluated) -> None:
+        """Refuse a search for a value that no metric reports; Ray itself would end in a crash."""
+        assert self.fit is not None
+        wanted = self.task["document"]["search"]["metric"]
+        if wanted not in event.metrics:
+            near = did_you_mean(wanted, event.metrics)
+            reason = f"{self.task['name']}: search.metric: no metric reports '{wanted}'{near}"
+            failed = {"status": "failed", "step": event.step, "reason": reason}
+            self.fit.run.write_outcome(failed)
+            raise GraftworkError(reason)
 
     def _close(self) -> None:
         if self.events is not None:

@@ -1,0 +1,16 @@
+"""The kit's checks, as a stranger's loss would run them."""
+
+from graftwork.testing import LossSuite
+
+
+class TestDenoising(LossSuite):
+    name = "denoising"
+
+
+class TestMinSNR(LossSuite):
+    name = "denoising"
+    settings = {"min_snr_gamma": 5.0}
+
+
+class TestCAT(LossSuite):
+    name = "cat"
