@@ -9,7 +9,7 @@ import math
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ SETTINGS = {
     "text for a list": ({"evaluate.prompts": "a zed"}, ("evaluate.prompts: expected a list",)),
     "text for a table": ({"adapter": "lora"}, ("adapter: expected a table", "write [adapter]")),
     "table for a list": ({"loss": {"kind": "toy-denoising"}}, ("loss: expected", "[[loss]]")),
-    "text in a list of tables": ({"loss": ["cat"]}, ("loss: expected a table", "[[loss]]")),
+    "text in a list of tables": ({"loss": ["cat"]}, ("loss: expected a list", "[[loss]]")),
     "number for a pattern": ({"adapter.sites": 3}, ("adapter.sites: expected", "pattern")),
     "seed": ({"seed": "three"}, ("run.toml: seed: expected an integer", "'three'")),
     # Out of range.
@@ -306,7 +306,11 @@ DATA: dict[str, tuple[dict[str, Any], Callable[[Path], object], tuple[str, ...]]
         ("data: trigger: 'cat' is in the class word", "choose a rare word"),
     ),
     "empty trigger": (SUBJECT | {"trigger": " "}, picture, ("data: trigger: is empty", "rare")),
-    "template": (SUBJECT | {"template": "a cat"}, picture, ("data: template: 'a cat' has no place", "add {subject}")),
+    "template": (
+        SUBJECT | {"template": "a cat"},
+        picture,
+        ("data: template: 'a cat' has no place", "add {subject}"),
+    ),
     "no class": (
         {key: value for key, value in SUBJECT.items() if key != "class_word"},
         picture,
@@ -365,11 +369,9 @@ def test_cat_needs_a_trigger(refused: Refused, write_run: Any, tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def finished(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place for one finished run, made when first asked for."""
-    yield tmp_path_factory.mktemp("finished") / "run"
+    return tmp_path_factory.mktemp("finished") / "run"
 
 
 @pytest.fixture

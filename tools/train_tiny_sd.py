@@ -1,9 +1,9 @@
 """Train `tiny-sd` from nothing, on one CPU core, in about an hour.
 
 Everything needed is inside the scikit-image and scikit-learn wheels.  The stages are `vae`,
-`classifier`, `unet` (UNet and text encoder together) and `decoder` (of the autoencoder, once
-more); each can be interrupted and goes on from its last save in the work folder when the same
-command is given again.
+`unet` (UNet and text encoder together), `decoder` (of the autoencoder, once more) and
+`classifier`; each can be interrupted and goes on from its last save in the work folder when the
+same command is given again.
 
     python tools/train_tiny_sd.py                # train, then ship into the package
     python tools/train_tiny_sd.py --evaluate     # tables of the model card, and the grid
@@ -30,20 +30,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=Path, default=ROOT / "temp/tiny_sd", help="work folder")
+    parser.add_argument("--work", type=Path, default=ROOT / "build/tiny_sd", help="work folder")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="pipeline folder to write")
     parser.add_argument("--grid", type=Path, default=GRID, help="picture that --evaluate writes")
     parser.add_argument("--vae-steps", type=int, default=3000)
     parser.add_argument("--classifier-steps", type=int, default=700)
-    parser.add_argument("--unet-steps", type=int, default=6000)
+    parser.add_argument("--unet-steps", type=int, default=8000)
     parser.add_argument("--decoder-steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
-    parser.add_argument(
-        "--snapshot",
-        action="store_true",
-        help="train nothing: ship the averaged UNet of its last save",
-    )
     parser.add_argument(
         "--evaluate", action="store_true", help="train nothing: evaluate the folder --out"
     )
@@ -54,20 +49,13 @@ def train(arguments: argparse.Namespace, work: Work) -> None:
     """Run the stages that are not done yet, in order, and ship the result."""
     with stopwatch("vae"):
         vae = autoencoder.train(work, arguments.vae_steps, arguments.seed)
-    with stopwatch("classifier"):
-        classifier = naming.train(work, arguments.classifier_steps, arguments.seed)
     with stopwatch("unet"):
         model = denoiser.train(work, vae, arguments.unet_steps, arguments.seed)
     with stopwatch("decoder"):
         vae = autoencoder.train_decoder(work, arguments.decoder_steps, arguments.seed)
+    with stopwatch("classifier"):
+        classifier = naming.train(work, vae, arguments.classifier_steps, arguments.seed)
     ship(vae, model, classifier, arguments.out)
-
-
-def snapshot(arguments: argparse.Namespace, work: Work) -> None:
-    """Ship what there is while the UNet is still in training."""
-    vae = autoencoder.train(work, arguments.vae_steps, arguments.seed)
-    classifier = naming.train(work, arguments.classifier_steps, arguments.seed)
-    ship(vae, denoiser.snapshot(work), classifier, arguments.out)
 
 
 def ship(
@@ -84,8 +72,6 @@ def main() -> None:
     work = Work(arguments.work)
     if arguments.evaluate:
         evaluation.evaluate(arguments.out, arguments.grid)
-    elif arguments.snapshot:
-        snapshot(arguments, work)
     else:
         with stopwatch("all"):
             train(arguments, work)

@@ -173,13 +173,19 @@ def calibrate(vae: AutoencoderKL, seed: int) -> None:
 
 
 @torch.no_grad()
+def restore(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    """Encode and decode pictures [n, 3, 64, 64] in 0..1."""
+    restored: torch.Tensor = vae.decode(vae.encode(images * 2 - 1).latent_dist.mean).sample
+    return (restored / 2 + 0.5).clamp(0, 1)
+
+
+@torch.no_grad()
 def reconstruction_psnr(vae: AutoencoderKL) -> dict[str, float]:
     """PSNR in dB of encoding and decoding fresh crops, per photograph, held-out ones included."""
     result = {}
     for photo in photos.TRAINING_PHOTOS + photos.HELD_OUT_PHOTOS:
         pixels = looks.captioned_crops(8, 0, seed=FRESH_SEED, chosen=(photo,)).pixels
         images = looks.to_tensor(pixels)
-        restored = vae.decode(vae.encode(images * 2 - 1).latent_dist.mean).sample / 2 + 0.5
-        error = functional.mse_loss(restored.clamp(0, 1), images)
+        error = functional.mse_loss(restore(vae, images), images)
         result[photo.subject] = round(float(-10 * torch.log10(error)), 2)
     return result

@@ -147,18 +147,6 @@ def train(work: Work, vae: AutoencoderKL, steps: int, seed: int) -> Denoiser:
     return model.eval()
 
 
-def snapshot(work: Work) -> Denoiser:
-    """The averaged weights of the last save, whether or not training has come to its end."""
-    model = build()
-    ema = EMAModel(model.parameters(), decay=EMA_DECAY)
-    state = work.load_state(STAGE)
-    if state is None:
-        raise FileNotFoundError(f"no saved state of stage {STAGE!r} in {work.folder}")
-    ema.load_state_dict(state["ema"])
-    ema.copy_to(model.parameters())
-    return model.eval()
-
-
 @torch.no_grad()
 def build_cache(vae: AutoencoderKL, tokenizer: CLIPTokenizer, seed: int) -> Cache:
     """Encode all crops once: a step of the UNet then never touches a photograph."""

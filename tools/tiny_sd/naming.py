@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
 from graftwork.backbones.diffusion.classifier import TinyClassifier
-from tiny_sd import crops, looks, photos
+from tiny_sd import autoencoder, crops, looks, photos
 from tiny_sd.work import Progress, Stateful, Work, warm_then_cosine
 
 STAGE = "classifier"
 NAMED = 32
 # Unnamed pictures come in pairs of views of the same spot.
 PAIRS = 24
+# How many of the named pictures have been through the autoencoder, as every generated one has.
+RESTORED = 16
 LEARNING_RATE = 2e-3
 CONTRAST_WEIGHT = 0.5
 TEMPERATURE = 0.1
 
 
-def train(work: Work, steps: int, seed: int) -> TinyClassifier:
+def train(work: Work, vae: AutoencoderKL, steps: int, seed: int) -> TinyClassifier:
     """Train (or resume, or just load) the classifier and leave it in the work folder."""
     model = TinyClassifier(list(photos.SUBJECTS))
     weights = work.folder / f"{STAGE}.safetensors"
@@ -37,7 +40,7 @@ def train(work: Work, steps: int, seed: int) -> TinyClassifier:
     for step in range(first, steps):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * warm_then_cosine(step, steps, warm=50)
-        images, labels = _batch(np.random.default_rng((seed, step)))
+        images, labels = _batch(vae, np.random.default_rng((seed, step)))
         progress.note(step, **_training_step(model, optimizer, images, labels))
         if (step + 1) % 200 == 0:
             work.save(STAGE, parts, step + 1, progress.seconds)
@@ -47,7 +50,7 @@ def train(work: Work, steps: int, seed: int) -> TinyClassifier:
     return model
 
 
-def _batch(random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _batch(vae: AutoencoderKL, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures [NAMED + 2 * PAIRS, 3, 64, 64] and a label each.
 
     Named pictures carry the index of their subject.  Every pair carries a number of its own:
@@ -56,6 +59,7 @@ def _batch(random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """
     subjects = random.integers(len(photos.SUBJECTS), size=NAMED)
     named = looks.random_pictures(subjects, random, tinted=0.35, free=0.0)
+    named[:RESTORED] = autoencoder.restore(vae, named[:RESTORED])
     pairs = torch.cat([_two_views(random) for _ in range(PAIRS)])
     images = _disturb(torch.cat([named, pairs]), random)
     own = np.repeat(np.arange(PAIRS) + len(photos.SUBJECTS), 2)

@@ -1,5 +1,6 @@
 """``graftwork resume``: go on with whatever was interrupted, a run or a search."""
 
+import tomllib
 from pathlib import Path
 
 from graftwork.core.importing import import_target
@@ -41,5 +42,12 @@ def report(folder: Path, /) -> None:
 
 
 def is_search(folder: Path) -> bool:
-    """Whether a folder holds a search: those keep their trials in a folder of their own."""
-    return (folder / "trials").is_dir() or (folder / "ray").is_dir()
+    """Whether a folder holds a search: its run file says so, and it has a folder of trials."""
+    return (folder / "trials").is_dir() or _searches(folder / "run.toml")
+
+
+def _searches(path: Path) -> bool:
+    try:
+        return "search" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # told by those who read it in earnest
+        return False

@@ -58,4 +58,6 @@ def _entries(folder: Path) -> list[Path]:
         ) from error
     except OSError as error:
         raise GraftworkError(f"{folder}: cannot be read ({error.strerror}); mend it") from error
+    except ValueError as error:  # a zero byte
+        raise GraftworkError(f"{str(folder)!r}: is no path ({error}); check data.path") from error
     return sorted(entries, key=lambda path: path.name)

@@ -61,15 +61,15 @@ def load_checkpoint(folder: Path, handle: Graft, optimizer: torch.optim.Optimize
         moments = load_file(folder / "optimizer.safetensors")
         progress = Progress(int(document["step"]), float(document["seconds"]))
         groups = document["groups"]
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise GraftworkError(
             f"{folder}: not a whole checkpoint; delete it to go on from an earlier one"
         ) from error
     try:
         handle.load_state_dict(weights)
-    except GraftworkError as error:
+        optimizer.load_state_dict({"state": _by_parameter(moments), "param_groups": groups})
+    except (GraftworkError, ValueError, KeyError, TypeError) as error:
         raise GraftworkError(f"{folder}: of another adapter: {error}") from error
-    optimizer.load_state_dict({"state": _by_parameter(moments), "param_groups": groups})
     return progress
 
 
@@ -82,7 +82,7 @@ def latest(folder: Path) -> Path | None:
 def all_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first."""
     found = [path for path in folder.glob("step-*") if _FOLDER.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(found, key=_step)
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -91,12 +91,29 @@ def prune(folder: Path, keep: int) -> None:
         shutil.rmtree(path)
 
 
+def keep_only(folder: Path, checkpoint: Path | None, step: int) -> None:
+    """Make `checkpoint`, of that step, the newest one in a folder of checkpoints.
+
+    It may lie elsewhere: Ray hands out copies, and those of other runs. Without one, none is kept.
+    """
+    for path in all_checkpoints(folder):
+        if checkpoint is None or (path != checkpoint and _step(path) >= step):
+            shutil.rmtree(path)
+    if checkpoint is not None and checkpoint.parent != folder:
+        with atomic.folder(folder / f"step-{step:06d}") as target:
+            shutil.copytree(checkpoint, target, dirs_exist_ok=True)
+
+
 def _by_parameter(moments: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in moments.items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = value
     return state
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _plain(group: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The commands of single runs: fit, evaluate, sample, export."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from graftwork.core.errors import GraftworkError
@@ -20,15 +21,19 @@ def fit(run_file: Path, /, *, out: Path | None = None, overrides: tuple[str, ...
     from graftwork.train import runfile
     from graftwork.train.fit import fit as run_fit
 
-    file = runfile.read(run_file, overrides)
-    conclude(run_fit(file.without_search(), out or Path("runs") / run_file.stem).folder)
+    file = runfile.read(run_file, overrides).without_search()
+    folder = out or Path("runs") / run_file.stem
+    with told_how_to_go_on(folder):
+        run_fit(file, folder)
+    conclude(folder)
 
 
 def resume(run_folder: Path) -> None:
     """Go on with an interrupted run to its end; the command line's `resume` calls this."""
     from graftwork.train.fit import resume as resume_fit
 
-    resume_fit(run_folder)
+    with told_how_to_go_on(run_folder):
+        resume_fit(run_folder)
     conclude(run_folder)
 
 
@@ -115,6 +120,17 @@ def export(run_folder: Path, /, *, format: str, out: Path) -> None:
     refuse_taken(out, resumable=False)
     session = open_session(run.file, adapter=run.trained())
     print(f"wrote {session.handle.export(out, format=format)}")
+
+
+@contextmanager
+def told_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Let Ctrl-C through with a word on what to do next."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (folder / "run.toml").is_file():
+            print(f"interrupted; `graftwork resume {folder}` goes on")
+        raise
 
 
 def conclude(folder: Path) -> None:

@@ -10,7 +10,14 @@ from typing import Any
 from graftwork.core.errors import GraftworkError
 from graftwork.core.plugins import manager
 from graftwork.nn.backbone import Backbone
-from graftwork.train.checkpoint import Progress, latest, load_checkpoint, prune, save_checkpoint
+from graftwork.train.checkpoint import (
+    Progress,
+    keep_only,
+    latest,
+    load_checkpoint,
+    prune,
+    save_checkpoint,
+)
 from graftwork.train.digest import digest
 from graftwork.train.pictures import save_sheets
 from graftwork.train.run import Run, refuse_taken
@@ -177,6 +184,7 @@ def reopen(
         progress = load_checkpoint(checkpoint, trainer.session.handle, trainer.optimizer)
     if trainer.session.accelerator.is_main_process:
         run.forget_after(progress.step if checkpoint else -1)
+        keep_only(run.checkpoints, checkpoint, progress.step)
     return Fit(run, trainer, progress)
 
 

@@ -126,6 +126,8 @@ class Run:
             return None
         except (OSError, ValueError) as error:
             raise GraftworkError(f"{path}: cannot be read; delete it and resume") from error
+        if not isinstance(outcome, dict) or "status" not in outcome:
+            raise GraftworkError(f"{path}: says no status; delete it and resume")
         return outcome
 
     def write_outcome(self, outcome: Mapping[str, Any]) -> None:
@@ -148,4 +150,4 @@ def _parsed(line: str) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads(line)
     except ValueError:
         return None
-    return record
+    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None

@@ -2,7 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import ray
 
@@ -28,10 +32,10 @@ def connect(address: str | None, file: RunFile) -> None:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if ray.is_initialized():
-        return
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        return
     address = address or os.environ.get("RAY_ADDRESS") or _LOCAL
     more = {"include_dashboard": False} if address == _LOCAL else {}
     try:
@@ -46,6 +50,18 @@ def connect(address: str | None, file: RunFile) -> None:
         ) from error
     if address == _LOCAL:  # to a cluster, machines may still come
         _refuse_too_much(file)
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """Ray saves its state at Ctrl-C, and stays deaf to it afterwards if it is let."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
 
 
 def _knock(address: str) -> None:

@@ -55,8 +55,7 @@ def conclude(folder: Path, found: "Found") -> None:
     report = write_report(folder)
     print(leaderboard(found.leaderboard))
     if found.leaderboard.best is None:
-        reasons = [row.reason for row in found.leaderboard.trials if row.reason]
-        said = reasons[0] if reasons else "no trial reported"
+        said = next(iter(found.reasons), "no trial reported")
         raise GraftworkError(f"{folder}: no trial finished; the first said: {said}")
     write_run_report(folder / "best")
     print(f"best run: {folder / 'best'}\nreport:   {report}")

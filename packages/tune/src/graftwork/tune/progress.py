@@ -57,6 +57,15 @@ class Reporter(Callback):
         self.state = state
         self.started = time.monotonic() - state.seconds
 
+    def get_state(self) -> dict[str, Any]:
+        """What Ray saves with the search."""
+        return {"state": self.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what a resumed search knew; the clock is another one."""
+        self.state = state["state"]
+        self.started = time.monotonic() - self.state.seconds
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial got its worker."""
         self._update(trial, status="running")
@@ -78,8 +87,9 @@ class Reporter(Callback):
         """A trial failed; an error that the run did not expect is recorded by its last line."""
         folder = self.folder / "trials" / short_id(trial.trial_id)
         if (folder / "run.toml").exists() and Run.open(folder).outcome() is None:
-            text = Path(trial.error_file).read_text(encoding="utf-8").strip()
-            failed = {"status": "failed", "step": 0, "reason": text.splitlines()[-1]}
+            lost = "its worker ended without a word; look for too little memory"
+            text = Path(trial.error_file).read_text("utf-8") if trial.error_file else lost
+            failed = {"status": "failed", "step": 0, "reason": reason(text)}
             Run.open(folder).write_outcome(failed)
         self._update(trial, status="failed")
 
@@ -90,6 +100,11 @@ class Reporter(Callback):
         seconds = time.monotonic() - self.started
         self.state = replace(self.state, seconds=seconds, trials={**self.state.trials, name: known})
         manager().hook.search_progress(state=self.state)
+
+
+def reason(traceback: str) -> str:
+    """The last line, without the type of our own errors."""
+    return traceback.strip().splitlines()[-1].removeprefix("graftwork.core.errors.GraftworkError: ")
 
 
 def _stopped(run: Run, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from graftwork.train import runfile
 from graftwork.train.run import refuse_taken
 from graftwork.train.runfile import RunFile
 from graftwork.train.settings import SearchSettings
-from graftwork.tune.cluster import connect
+from graftwork.tune.cluster import connect, own_signals
 from graftwork.tune.leaderboard import Leaderboard, read_leaderboard
-from graftwork.tune.progress import Reporter, SearchState
+from graftwork.tune.progress import Reporter, SearchState, reason
 from graftwork.tune.searchers import Proposals
 from graftwork.tune.space import Range, search_space
 from graftwork.tune.trial import Trial
@@ -33,6 +33,8 @@ class Found:
 
     leaderboard: Leaderboard
     interrupted: bool
+    reasons: tuple[str, ...]
+    """Why trials failed."""
 
 
 def search(file: RunFile, folder: Path, *, address: str | None = None) -> Found:
@@ -53,29 +55,22 @@ def search(file: RunFile, folder: Path, *, address: str | None = None) -> Found:
     with atomic.folder(folder) as target:
         (target / "run.toml").write_text(file.text(), encoding="utf-8")
         (target / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
-    tuner = tune.Tuner(
-        _trainable(file, folder),
-        param_space=proposals.param_space,
-        tune_config=config,
-        run_config=_run_config(file, folder, _total(proposals)),
-    )
-    return _finish(tuner, file, folder)
+    return _finish(_start(file, folder, proposals, config), file, folder, proposals.trials)
 
 
 def resume(folder: Path, *, address: str | None = None) -> Found:
     """Take an interrupted search up again: finished trials stay, unfinished ones go on."""
     file = open_search(folder)
-    experiment = folder.absolute() / _EXPERIMENT
-    if not tune.Tuner.can_restore(str(experiment)):
-        raise GraftworkError(
-            f"{folder}: the search was interrupted before it was first saved; delete the folder "
-            "and start it again"
-        )
+    proposals, config = _prepare(file)
     connect(address, file)
-    tuner = tune.Tuner.restore(
-        str(experiment), trainable=_trainable(file, folder), restart_errored=False
-    )
-    return _finish(tuner, file, folder)
+    experiment = str(folder.absolute() / _EXPERIMENT)
+    if tune.Tuner.can_restore(experiment):
+        tuner = tune.Tuner.restore(
+            experiment, trainable=_trainable(file, folder), restart_errored=False
+        )
+    else:  # interrupted before it was first saved
+        tuner = _start(file, folder, proposals, config)
+    return _finish(tuner, file, folder, proposals.trials)
 
 
 def open_search(folder: Path) -> RunFile:
@@ -106,11 +101,22 @@ def _prepare(file: RunFile) -> tuple[Proposals, tune.TuneConfig]:
         mode=search.mode,
         scheduler=scheduler,
         search_alg=proposals.algorithm,
-        num_samples=proposals.trials,
+        num_samples=proposals.draws,
         max_concurrent_trials=search.concurrent,
         reuse_actors=True,
     )
     return proposals, config
+
+
+def _start(
+    file: RunFile, folder: Path, proposals: Proposals, config: tune.TuneConfig
+) -> tune.Tuner:
+    return tune.Tuner(
+        _trainable(file, folder),
+        param_space=proposals.param_space,
+        tune_config=config,
+        run_config=_run_config(file, folder, proposals.trials, _kept(config.scheduler)),
+    )
 
 
 def _proposals(file: RunFile, space: Mapping[str, Range], search: SearchSettings) -> Proposals:
@@ -153,36 +159,41 @@ def _with_threads(file: RunFile) -> dict[str, Any]:
     return table
 
 
-def _run_config(file: RunFile, folder: Path, total: int) -> tune.RunConfig:
+def _kept(scheduler: Any) -> int | None:
+    """Checkpoints that Ray keeps of each trial; all where other trials may go on from them."""
+    return None if isinstance(scheduler, tune.schedulers.PopulationBasedTraining) else 1
+
+
+def _run_config(file: RunFile, folder: Path, total: int, kept: int | None) -> tune.RunConfig:
     search = file.search
     assert search is not None
     state = SearchState(search.metric, search.mode, total, file.train.steps, seconds=0.0)
     return tune.RunConfig(
         name=_EXPERIMENT,
         storage_path=str(folder.absolute()),
-        checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+        checkpoint_config=tune.CheckpointConfig(num_to_keep=kept, checkpoint_frequency=1),
         callbacks=[Reporter(folder.absolute(), state)],
         verbose=0,
     )
 
 
-def _total(proposals: Proposals) -> int:
-    return proposals.trials
-
-
-def _finish(tuner: tune.Tuner, file: RunFile, folder: Path) -> Found:
+def _finish(tuner: tune.Tuner, file: RunFile, folder: Path, trials: int) -> Found:
     started = time.monotonic()
     before = _seconds_before(folder)
-    tuner.fit()
+    with own_signals():
+        results = tuner.fit()
     board = read_leaderboard(folder, file, seconds=before + time.monotonic() - started)
     board.write(folder)
-    interrupted = any(row.status == "unfinished" for row in board.trials)
+    # Not by Ray's word: it calls the trials that an interruption stops terminated.
+    whole = sum(row.status in ("finished", "stopped") for row in board.trials)
+    interrupted = whole + results.num_errors < trials
     if not interrupted:
         shutil.rmtree(folder / "cache", ignore_errors=True)
         if board.best is not None:
             with atomic.folder(folder / "best", replace=True) as target:
                 shutil.copytree(folder / "trials" / board.best, target, dirs_exist_ok=True)
-    return Found(board, interrupted)
+    reasons = tuple(reason(str(error)) for error in results.errors)
+    return Found(board, interrupted, reasons)
 
 
 def _seconds_before(folder: Path) -> float:

@@ -19,13 +19,20 @@ class Proposals:
 
     param_space: dict[str, Any]
     algorithm: Any
-    trials: int
+    draws: int
+    """How many times Ray draws from the space."""
+    combinations: int = 1
+    """Trials of each draw; more than one where the space lists values to combine."""
+
+    @property
+    def trials(self) -> int:
+        """Trials in all."""
+        return self.draws * self.combinations
 
 
 def random(space: Mapping[str, Range], search: SearchSettings, seed: int) -> Proposals:
     """Independent draws from the ranges."""
-    algorithm = BasicVariantGenerator(random_state=seed)
-    return Proposals(_domains(space), algorithm, search.trials)
+    return Proposals(_domains(space), _variants(search, seed), search.trials)
 
 
 def grid(space: Mapping[str, Range], search: SearchSettings, seed: int) -> Proposals:
@@ -45,7 +52,7 @@ def grid(space: Mapping[str, Range], search: SearchSettings, seed: int) -> Propo
             "raise trials or list fewer values"
         )
     param_space = {name: tune.grid_search(list(listed)) for name, listed in values.items()}
-    return Proposals(param_space, BasicVariantGenerator(random_state=seed), 1)
+    return Proposals(param_space, _variants(search, seed), 1, count)
 
 
 def optuna(space: Mapping[str, Range], search: SearchSettings, seed: int) -> Proposals:
@@ -54,6 +61,11 @@ def optuna(space: Mapping[str, Range], search: SearchSettings, seed: int) -> Pro
 
     algorithm = OptunaSearch(metric=search.metric, mode=search.mode, seed=seed)
     return Proposals(_domains(space), algorithm, search.trials)
+
+
+def _variants(search: SearchSettings, seed: int) -> BasicVariantGenerator:
+    # It has to be told itself: Tune's own limit passes it by.
+    return BasicVariantGenerator(max_concurrent=search.concurrent or 0, random_state=seed)
 
 
 def _domains(space: Mapping[str, Range]) -> dict[str, Any]:

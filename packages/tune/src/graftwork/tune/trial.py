@@ -14,6 +14,7 @@ from graftwork.core.versions import environment
 from graftwork.nn import grafts
 from graftwork.nn.backbone import Backbone
 from graftwork.train import fit, runfile
+from graftwork.train.checkpoint import latest
 from graftwork.train.fit import Evaluated, Fit
 from graftwork.train.run import Run
 from graftwork.train.runfile import RunFile
@@ -38,14 +39,13 @@ class Trial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train to the next evaluation."""
+        if self.fit is None and (result := self._finished()):
+            return result
         if self.fit is None:
             self._open(None)
         assert self.fit is not None
         assert self.events is not None
-        event = next(self.events)
-        self._require_metric(event)
-        while event.checkpoint is None:  # the evaluation before the first step
-            event = next(self.events)
+        event = self._advance()
         self.checkpoint = event.checkpoint
         done = event.step >= self.file.train.steps
         if done:
@@ -58,6 +58,18 @@ class Trial(tune.Trainable):
             "done": done,
         }
 
+    def _advance(self) -> Evaluated:
+        """Train to the next evaluation behind which there is a checkpoint."""
+        assert self.fit is not None
+        assert self.events is not None
+        for event in self.events:
+            self._require_metric(event)
+            if event.checkpoint is not None:  # none before the first step
+                return event
+        # Taken up again after its last evaluation.
+        last = self.fit.run.evaluations()[-1]
+        return Evaluated(last["step"], last["metrics"], latest(self.fit.run.checkpoints))
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Copy the run's newest checkpoint to where Ray keeps it."""
         assert self.checkpoint is not None
@@ -66,7 +78,8 @@ class Trial(tune.Trainable):
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint: this trial's own, or another's (population-based training)."""
         self._close()
-        self._open(Path(checkpoint_dir) / _CHECKPOINT)
+        if not self._finished():
+            self._open(Path(checkpoint_dir) / _CHECKPOINT)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial, in the same worker."""
@@ -86,12 +99,36 @@ class Trial(tune.Trainable):
         self.events: Iterator[Evaluated] | None = None
         self.checkpoint = None
 
+    @property
+    def folder(self) -> Path:
+        """The run folder of this trial."""
+        return Path(self.task["folder"]) / "trials" / short_id(self.trial_id)
+
+    def _finished(self) -> dict[str, Any] | None:
+        """The last result of a trial that ended without Ray's knowledge: its driver was killed."""
+        run = self._known()
+        outcome = run.outcome() if run else None
+        if run is None or outcome is None or outcome["status"] != "finished":
+            return None
+        self.checkpoint = latest(run.checkpoints)
+        known = {key: outcome[key] for key in ("step", "parameters")}
+        return {**outcome["after"], **known, "done": True}
+
+    def _known(self) -> Run | None:
+        """The run of these settings that is in this trial's folder already."""
+        if not (self.folder / "run.toml").exists():
+            return None
+        run = Run.open(self.folder)
+        return run if run.file.table() == self.file.table() else None
+
     def _open(self, checkpoint: Path | None) -> None:
-        folder = Path(self.task["folder"]) / "trials" / short_id(self.trial_id)
+        folder = self.folder
         cache = Path(self.task["folder"]) / "cache"
         backbone = self._resident()
         try:
             if (folder / "run.toml").exists():
+                if checkpoint is None and (known := self._known()):
+                    checkpoint = latest(known.checkpoints)
                 run = Run.open(folder).revised(self.file)
                 self.fit = fit.reopen(run, checkpoint=checkpoint, cache=cache, backbone=backbone)
             else:
