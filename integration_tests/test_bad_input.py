@@ -131,6 +131,10 @@ SETTINGS = {
         ("loss: 'toy-denoising' is there twice", "keep one"),
     ),
     "no pictures": ({"data.images": 0}, ("data.images: no picture",)),
+    "metric that asks for more": (
+        {"metric": [{"kind": "diversity"}]},
+        ("metric.diversity: compares samples of two seeds", "raise evaluate.seeds"),
+    ),
     "prompt without the trigger": (
         {"evaluate.prompts": ["a square"]},
         ("evaluate.prompts: 'a square' lacks the trigger 'zed'", "evaluate.preserve"),

@@ -18,10 +18,13 @@ from typing import Any
 
 import pytest
 
-SECONDS = 120
-STEPS = 600
+pytestmark = pytest.mark.slow
 
-LONG = {"train.steps": STEPS, "train.evaluate_every": 100, "train.checkpoint_every": 25}
+SECONDS = 120
+STEPS, EVERY = 120, 20
+PAUSE = {"GRAFTWORK_TEST_PAUSE": "0.03"}
+
+LONG = {"train.steps": STEPS, "train.evaluate_every": EVERY, "train.checkpoint_every": 5}
 SEARCH = {
     "over": ["optimizer.lr"],
     "metric": "redness",
@@ -39,7 +42,7 @@ def start(world: Any, tmp_path: Path) -> Iterator[Start]:
     script = shutil.which("graftwork", path=str(Path(sys.executable).parent))
     started: list[subprocess.Popen[str]] = []
 
-    def run(*words: object) -> "subprocess.Popen[str]":
+    def run(*words: object, **env: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [str(script), *map(str, words)],
             stdout=subprocess.PIPE,
@@ -47,7 +50,7 @@ def start(world: Any, tmp_path: Path) -> Iterator[Start]:
             text=True,
             start_new_session=True,
             cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | env,
         )
         started.append(process)
         return process
@@ -88,7 +91,7 @@ def assert_whole(run: Path) -> None:
     assert steps(run) == list(range(1, STEPS + 1))
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evaluated = Counter(record["step"] for record in records if "metrics" in record)
-    assert evaluated == dict.fromkeys(range(0, STEPS + 1, 100), 1)
+    assert evaluated == dict.fromkeys(range(0, STEPS + 1, EVERY), 1)
     assert json.loads((run / "outcome.json").read_text())["status"] == "finished"
     assert not [path for path in run.rglob("*") if path.name.endswith(".tmp")]
 
@@ -101,7 +104,7 @@ def adapter(run: Path) -> bytes:
 def test_a_fit_goes_on(start: Start, write_run: Any, tmp_path: Path, how: signal.Signals) -> None:
     path = write_run(LONG)
     finish(start("fit", path, "--out", "whole"))
-    process = start("fit", path, "--out", "cut")
+    process = start("fit", path, "--out", "cut", **PAUSE)
     wait(lambda: len(steps(tmp_path / "cut")) > STEPS // 3, process)
     os.killpg(process.pid, how)
     out, err = process.communicate(timeout=SECONDS)
@@ -121,7 +124,7 @@ def test_a_search_goes_on(
     start: Start, write_run: Any, tmp_path: Path, how: signal.Signals
 ) -> None:
     folder = tmp_path / "found"
-    process = start("tune", write_run({**LONG, "search": SEARCH}), "--out", "found")
+    process = start("tune", write_run({**LONG, "search": SEARCH}), "--out", "found", **PAUSE)
     first, second, third = (folder / "trials" / f"0000{number}" for number in range(3))
     wait(lambda: len(steps(second)) > STEPS // 3, process)
     if how is signal.SIGINT:
@@ -134,7 +137,7 @@ def test_a_search_goes_on(
         process.kill()
         process.communicate()
     kept, started = adapter(first), (first / "metrics.jsonl").read_text()
-    begun = (second / "metrics.jsonl").read_text().splitlines()[:100]
+    begun = (second / "metrics.jsonl").read_text().splitlines()[:EVERY]
     assert len(steps(second)) < STEPS
     assert not third.exists()
 
@@ -145,7 +148,7 @@ def test_a_search_goes_on(
     for trial in (first, second, third):
         assert_whole(trial)
     # With the times that steps took, no two trainings write the same lines.
-    assert (second / "metrics.jsonl").read_text().splitlines()[:100] == begun, "it began again"
+    assert (second / "metrics.jsonl").read_text().splitlines()[:EVERY] == begun, "it began again"
     board = json.loads((folder / "leaderboard.json").read_text())
     assert [trial["status"] for trial in board["trials"]] == ["finished"] * 3
     assert (folder / "report.html").is_file()

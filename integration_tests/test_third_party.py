@@ -48,13 +48,13 @@ def build(project: Path, out: Path) -> Path:
 
 
 def hashes() -> dict[str, str]:
-    """Every file of the repository that is somebody's work."""
-    folders = [ROOT / name for name in ("packages", "plugins", "examples", "tools", "docs")]
+    """Every file of ours that a plugin could have had to change."""
+    folders = [each.folder for each in distributions()] + [ROOT / "tools"]
     return {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in folders
-        for path in folder.rglob("*")
-        if path.is_file() and not {"__pycache__", ".pytest_cache"} & set(path.parts)
+        for suffix in ("py", "toml", "tmpl", "html")
+        for path in folder.rglob(f"*.{suffix}")
     }
 
 
@@ -178,11 +178,13 @@ def test_a_search_over_it(
     assert "my-method" in (here / "found" / "report.html").read_text()
 
 
-def test_its_own_range_is_searched(
-    graftwork: Callable[..., str], here: Path, document: dict[str, Any]
-) -> None:
-    """The range beside the setting in its code is enough."""
-    search = {"over": ["adapter.strength"], "metric": "redness", "trials": 1}
-    graftwork("tune", write(here, document, search=search), "--out", "strengths")
-    board = json.loads((here / "strengths" / "leaderboard.json").read_text())
-    assert 0.1 <= board["trials"][0]["settings"]["adapter.strength"] <= 10
+def test_its_own_range_is_found(environment: Path, here: Path, document: dict[str, Any]) -> None:
+    """The range beside the setting in its code is enough for a search."""
+    path = write(here, document, search={"over": ["adapter.strength"], "metric": "redness"})
+    code = f"""
+from graftwork.train import runfile
+from graftwork.tune.space import search_space
+print(search_space(runfile.read({str(path)!r}))["adapter.strength"])
+"""
+    said = run(environment / "python", "-c", code, cwd=here)
+    assert said.strip() == "Interval(low=0.1, high=10.0, log=True)"

@@ -1,5 +1,10 @@
-"""A stranger's plugin for these tests: another backbone. `conftest.py` installs it."""
+"""A stranger's plugin for these tests: another backbone, and steps that can be made to last.
 
+`conftest.py` installs it beside the toy world.
+"""
+
+import os
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,3 +53,9 @@ def backbones() -> Iterable[BackboneSpec]:
         task="text-to-image",
         default_loss="toy-denoising",
     )
+
+
+@hookimpl
+def after_step() -> None:
+    """Leave a test the time to interrupt."""
+    time.sleep(float(os.environ.get("GRAFTWORK_TEST_PAUSE", "0")))

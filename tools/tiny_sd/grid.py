@@ -10,10 +10,11 @@ from PIL import Image, ImageDraw
 from tiny_sd import crops, looks
 from tiny_sd.sampling import Pictures
 
-SHOWN = 4
+SHOWN = 3
 GAP = 8
 LABEL_WIDTH = 92
 HEADING_HEIGHT = 24
+PALETTE = 96
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ def draw_grid(rows: list[Row], path: Path) -> None:
                 left = LABEL_WIDTH + column * strip + place * side
                 sheet.paste(Image.fromarray(pixels), (left, top))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A palette of 256 colours keeps the picture small enough for a repository.
-    sheet.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    # A palette without dithering keeps the picture small enough for a repository.
+    sheet.quantize(PALETTE, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -1,6 +1,7 @@
 """To fit: train an adapter as a run file says, and leave a run folder."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -189,8 +190,14 @@ def reopen(
 
 
 def fit(file: RunFile, folder: Path) -> Run:
-    """Train from the start to the end."""
-    return _exhaust(start(file, folder))
+    """Train from the start to the end; what cannot even be evaluated leaves no folder."""
+    made = start(file, folder)
+    try:
+        return _exhaust(made)
+    except GraftworkError:
+        if made.main and not made.run.history():
+            shutil.rmtree(folder)
+        raise
 
 
 def resume(folder: str | Path) -> Run:
