@@ -14,7 +14,7 @@ SHOWN = 3
 GAP = 8
 LABEL_WIDTH = 92
 HEADING_HEIGHT = 24
-PALETTE = 96
+PALETTE = 56
 
 
 @dataclass(frozen=True)

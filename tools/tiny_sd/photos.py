@@ -80,7 +80,9 @@ TRAINING_PHOTOS: tuple[Photo, ...] = (
     _sklearn(
         "flower",
         "flower.jpg",
-        "CC BY 2.0, photograph by vultilion, https://www.flickr.com/photos/vultilion/6056698931/",
+        # The package's own note names another photographer than its link does.
+        "CC BY 2.0; scikit-learn credits danielbuechele and links to "
+        "https://www.flickr.com/photos/vultilion/6056698931/",
         wide=Framing((0.42, 0.58), (0.5, 0.5), (0.85, 1.0)),
         close=Framing((0.44, 0.5), (0.44, 0.5), (0.38, 0.48)),
     ),
@@ -116,21 +118,21 @@ TRAINING_PHOTOS: tuple[Photo, ...] = (
     _skimage(
         "moon",
         "moon.png",
-        "scikit-image gives no source (in its collection since the first releases)",
+        "scikit-image gives no source and no licence",
         wide=Framing(side=(0.8, 1.0)),
         close=Framing((0.2, 0.28), (0.14, 0.24), (0.26, 0.36)),
     ),
     _skimage(
         "motorcycle",
         "motorcycle_left.png",
-        "Middlebury 2014 stereo benchmark (Scharstein et al., GCPR 2014), down-sampled",
+        "Middlebury 2014 stereo benchmark (Scharstein et al., GCPR 2014); no licence given",
         wide=Framing((0.42, 0.58), (0.5, 0.5), (0.92, 1.0)),
         close=Framing((0.4, 0.5), (0.55, 0.65), (0.42, 0.52)),
     ),
     _skimage(
         "page",
         "page.png",
-        "scikit-image gives no source: a scanned page about segmentation",
+        "scikit-image gives no source and no licence",
         wide=Framing(side=(0.9, 1.0)),
         close=Framing(side=(0.4, 0.5)),
         mirror=False,

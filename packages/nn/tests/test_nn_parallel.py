@@ -1,6 +1,7 @@
 """Two processes that train one adapter on halves of a batch agree with one on the whole."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,7 +37,6 @@ def _offer():
     """The adapters of conftest.py, also in a process that pytest did not start."""
     import importlib.util
     import sys
-    from pathlib import Path
 
     name = "graftwork_parallel_adapters"
     if name not in sys.modules:
@@ -68,10 +68,18 @@ def _work(rank, store, folder):
     dist.destroy_process_group()
 
 
+def _spawned(folder):
+    return mp.spawn(_work, args=(str(folder / "store"), str(folder)), nprocs=2, join=False)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ddp")
-    context = mp.spawn(_work, args=(str(folder / "store"), str(folder)), nprocs=2, join=False)
+    # The children find this module by its dotted name, from the path they take over from here.
+    root = str(Path(__file__).resolve().parents[__name__.count(".")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(root)
+        context = _spawned(folder)
     while not context.join(timeout=60):
         pass
     return lambda method, rank: torch.load(folder / f"{method}-{rank}.pt", weights_only=True)

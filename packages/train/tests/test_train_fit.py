@@ -15,6 +15,7 @@ from graftwork.core import hookimpl
 from graftwork.core.config import NoSettings
 from graftwork.core.errors import GraftworkError
 from graftwork.core.plugins import PluginManager
+from graftwork.core.records import SinkSpec
 from graftwork.core.sink import Sink
 from graftwork.testing.toy import ToyLoss
 from graftwork.train import fit as fits
@@ -256,21 +257,17 @@ def test_sinks_get_every_number(file: RunFile, tmp_path: Path, manager: PluginMa
         def close(self) -> None:
             heard.append("closed")
 
-    sink = Chosen(record=Ears(Listener), settings=NoSettings(), own={})  # type: ignore[arg-type]
+    class Ears(SinkSpec):
+        def load(self) -> type[Listener]:
+            return Listener
+
+    record = Ears(name="ears", target="nowhere:Listener", summary="remembers what it hears")
+    sink = Chosen(record=record, settings=NoSettings(), own={})
     fits.fit(replace(file, sink=(sink,)), tmp_path / "run")
     assert heard[0] == "run"
     assert heard[-1] == "closed"
     assert [step for step, _ in heard[1:-1]] == [0, 1, 2, 3, 3, 4, 5, 6, 6]
     assert (6, "kps") in heard
-
-
-class Ears:
-    """A record of a sink that is made here."""
-
-    name = "ears"
-
-    def __init__(self, sink: type) -> None:
-        self.load = lambda: sink
 
 
 def test_a_tracker_writes_into_the_run_folder(document: dict[str, Any], tmp_path: Path) -> None:
