@@ -36,6 +36,11 @@ SEARCH = {
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
+def _hear_interrupts() -> None:
+    # A job in the background of a shell is deaf to Ctrl-C, and so would its children be.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(world: Any, tmp_path: Path) -> Iterator[Start]:
     """`start("fit", "run.toml")`: the installed script, in a process group of its own."""
@@ -49,6 +54,7 @@ def start(world: Any, tmp_path: Path) -> Iterator[Start]:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1"} | env,
         )

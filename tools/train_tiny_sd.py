@@ -68,13 +68,12 @@ def ship(
 def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    work = Work(arguments.work)
     if arguments.evaluate:
         evaluation.evaluate(arguments.out, arguments.grid)
-    else:
-        with stopwatch("all"):
-            train(arguments, work)
+        return
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    with stopwatch("all"):
+        train(arguments, Work(arguments.work))
 
 
 if __name__ == "__main__":
