@@ -82,6 +82,8 @@ def page(search: Path) -> str:
         ]
         trials[row["settings"]["loss.cat.weight"]].append(row)
     weights = sorted(trials)
+    for rows in trials.values():
+        rows.sort(key=lambda row: row["settings"]["seed"])
     levels = common_levels([row["curve"] for rows in trials.values() for row in rows])
     at = {
         w: [[kps_at(row["curve"], level) for row in trials[w]] for level in levels] for w in weights
