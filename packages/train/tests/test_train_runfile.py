@@ -57,6 +57,7 @@ def test_a_relative_path_is_taken_from_beside_the_file(
         ("adapter.kind", "toy-lara", "did you mean 'toy-lora'?"),
         ("adapter.kind", 3, "run.toml: adapter.kind: is missing; one of: toy-lora"),
         ("adapter.sites", 3, "run.toml: adapter.sites: expected a pattern"),
+        ("adapter.sites", [], "run.toml: adapter.sites: expected a pattern"),
         ("adapter", 3, "run.toml: adapter: expected a table; write [adapter]"),
         ("loss", {"kind": "x"}, "run.toml: loss: expected a list of tables; write [[loss]]"),
         ("loss.toy-preserve.weight", -1, "run.toml: loss.weight: expected a number of at least 0"),

@@ -191,9 +191,10 @@ def _refuse_twice(names: Sequence[str], place: str) -> None:
 
 
 def _check_own(own: Mapping[str, Any], key: str, name: str) -> None:
-    sites = own.get("sites", [])
-    if not isinstance(sites, str) and not (
-        isinstance(sites, list) and all(isinstance(site, str) for site in sites)
+    sites = own.get("sites", ["*"])
+    if not sites or (
+        not isinstance(sites, str)
+        and not (isinstance(sites, list) and all(isinstance(site, str) for site in sites))
     ):
         raise GraftworkError(f"{name}: {key}.sites: expected a pattern or a list of patterns")
     weight = own.get("weight", 1.0)
