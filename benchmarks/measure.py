@@ -7,20 +7,51 @@ from pathlib import Path
 
 import torch
 
+CPU = torch.device("cpu")
+
 
 def interleaved(
-    variants: Mapping[str, Callable[[], object]], rounds: int
+    variants: Mapping[str, Callable[[], object]], rounds: int, device: torch.device = CPU
 ) -> dict[str, list[float]]:
-    """CPU seconds of every variant in every round; a busy machine slows all of a round alike."""
+    """Seconds of every variant in every round: of the CPU's work, or of a GPU's.
+
+    A busy machine slows all of a round alike.
+    """
     times: dict[str, list[float]] = {name: [] for name in variants}
     for call in variants.values():
         call()
     for _ in range(rounds):
         for name, call in variants.items():
-            start = time.process_time()
-            call()
-            times[name].append(time.process_time() - start)
+            times[name].append(_seconds(call, device))
     return times
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cpu":
+        start = time.process_time()
+        call()
+        return time.process_time() - start
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    call()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_over(call: Callable[[], object], device: torch.device = CPU) -> float:
+    """MiB that a call needs at its highest over what was in use before; the second of two calls.
+
+    Of a CPU's resident memory Linux alone tells.
+    """
+    call()
+    if device.type == "cpu":
+        before = reset_peak()
+        call()
+        return peak() - before
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() / 2**20
+    call()
+    return torch.cuda.max_memory_allocated() / 2**20 - before
 
 
 def ratios(times: Mapping[str, list[float]], base: str) -> dict[str, float]:
@@ -31,8 +62,8 @@ def ratios(times: Mapping[str, list[float]], base: str) -> dict[str, float]:
     }
 
 
-def kept_bytes(forward: Callable[[], torch.Tensor], model: torch.nn.Module) -> int:
-    """Unique bytes that autograd holds after a forward pass, parameters left out."""
+def kept_bytes(forward: Callable[[], list[torch.Tensor]], model: torch.nn.Module) -> int:
+    """Unique bytes that autograd holds after a forward pass, beside parameters and outputs."""
     own = {tensor.untyped_storage().data_ptr() for tensor in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -43,10 +74,9 @@ def kept_bytes(forward: Callable[[], torch.Tensor], model: torch.nn.Module) -> i
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = forward()
-    total = sum(kept.values())
-    del output
-    return total
+        outputs = forward()
+    held = {output.untyped_storage().data_ptr() for output in outputs}
+    return sum(size for pointer, size in kept.items() if pointer not in held)
 
 
 def reset_peak() -> float:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 Refused = Callable[..., str]
 
@@ -145,6 +147,63 @@ SETTINGS = {
 @pytest.mark.parametrize(PARAMETERS, SETTINGS.values(), ids=SETTINGS)
 def test_a_wrong_setting(refused: Refused, write_run: Any, changes: Any, says: Any) -> None:
     write_run(changes)
+    refused("fit run.toml --out out", *says)
+
+
+def _words(kind: str, **settings: Any) -> dict[str, Any]:
+    loss = {"kind": "dreamartist" if kind == "dreamartist" else "denoising"}
+    return {
+        "backbone.kind": "tiny-sd",
+        "adapter": {"kind": kind, **settings},
+        "loss": [loss],
+    }
+
+
+LEARNED = {
+    "placeholder in no caption": (
+        _words("textual-inversion", placeholder="sks"),
+        ("run.toml: adapter.placeholder: 'sks' is in no caption", "'a zed square'", "trigger"),
+    ),
+    "placeholder of two words": (
+        _words("textual-inversion", placeholder="zed square"),
+        ("run.toml: adapter", "placeholder: 'zed square' is several words; write one"),
+    ),
+    "initial word of no tokens": (
+        _words("dreamartist", initial=" "),
+        ("run.toml: adapter.initial: ' ' has no tokens for 'zed'", "leave it empty"),
+    ),
+    "no vectors": (
+        _words("dreamartist", vectors=0),
+        ("run.toml: adapter.vectors: expected", "at least 1", "got 0"),
+    ),
+    "learned words on another layer": (
+        _words("dreamartist", sites="unet.*.to_q"),
+        ("run.toml: adapter", "is not an embedding; name one in `sites`"),
+    ),
+    "learned words on a backbone without": (
+        _words("textual-inversion") | {"backbone.kind": "toy"},
+        ("run.toml: adapter.sites: no default is known",),
+    ),
+    "a loss for a negative word without one": (
+        _words("textual-inversion") | {"loss": [{"kind": "dreamartist"}]},
+        ("run.toml: loss: dreamartist trains a word and its negative", "has no negative"),
+    ),
+    "a negative word without a loss for it": (
+        _words("dreamartist") | {"loss": [{"kind": "denoising"}]},
+        ("run.toml: adapter.kind: 'dreamartist' has a negative word", "no loss trains"),
+    ),
+    "guidance that is none": (
+        _words("dreamartist") | {"loss": [{"kind": "dreamartist", "guidance": "3:__import__"}]},
+        ("run.toml: loss", "guidance", "is no scale", "'1.5-3:cos'"),
+    ),
+}
+
+
+@pytest.mark.parametrize(PARAMETERS, LEARNED.values(), ids=LEARNED)
+def test_wrong_learned_words(refused: Refused, write_run: Any, changes: Any, says: Any) -> None:
+    import graftwork.backbones.diffusion.tiny  # noqa: F401  # transformers warns as it is imported
+
+    write_run({"metric": None} | changes)
     refused("fit run.toml --out out", *says)
 
 
@@ -522,7 +581,7 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
     "format that has no place for it": (
         "export run --format diffusers --out out",
         lambda run: None,
-        ("format 'diffusers': holds lora and dora, and toy-lora is neither", "keep"),
+        ("format 'diffusers': holds lora and dora, and toy-lora is none of them", "keep"),
     ),
     "no pictures": ("sample run --seeds 0", lambda run: None, ("--seeds: expected at least 1",)),
     "no sampling steps": ("sample run --steps 0", lambda run: None, ("--steps: expected", "1")),
@@ -565,7 +624,10 @@ def test_sine_lora_has_no_place_in_a_diffusers_file(
     path = write_run({"adapter": {"kind": "sine-lora", "rank": 2}, "train.steps": 1})
     assert graftwork("fit", path, "--out", "sine").status == 0
     refused(
-        "export sine --format diffusers --out out", "format 'diffusers'", "sine-lora is neither"
+        "export sine --format diffusers --out out",
+        "format 'diffusers': holds lora and dora, and sine-lora is none",
+        "convert = 'svd' with a rank",
+        "convert = 'diff' in 'kohya' or 'lycoris' (exact)",
     )
 
 
@@ -578,6 +640,218 @@ def test_a_fit_that_nan_ends_says_so(graftwork: Any, write_run: Any, tmp_path: P
     outcome = json.loads((tmp_path / "out" / "outcome.json").read_text())
     assert outcome["status"] == "failed"
     assert not (tmp_path / "out" / "adapter").exists()
+
+
+def searched(run: Path) -> None:
+    """As if the run were a search."""
+    with (run / "run.toml").open("a") as file:
+        file.write('\n[search]\nover = ["adapter.rank"]\nmetric = "redness"\n')
+
+
+def lora(**changes: Any) -> Callable[[Path], None]:
+    """A LoRA of rank 2 for the toy's `middle`, in LyCORIS's names, with some keys changed."""
+
+    def make(run: Path) -> None:
+        tensors = {
+            "lycoris_middle.lora_down.weight": torch.ones(2, 8),
+            "lycoris_middle.lora_up.weight": torch.ones(8, 2),
+            "lycoris_middle.alpha": torch.tensor(3.0),
+        }
+        tensors |= {f"lycoris_{key}": value for key, value in changes.items()}
+        known = {key: value for key, value in tensors.items() if value is not None}
+        save_file(known, run.parent / "lora.safetensors")
+
+    return make
+
+
+def cut_lora(run: Path) -> None:
+    lora()(run)
+    path = run.parent / "lora.safetensors"
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+NAN = {"middle.lora_up.weight": torch.full((8, 2), math.nan)}
+LESS = {"middle.lora_up.weight": None}
+EXCHANGE: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
+    # Settings of a format.
+    "svd without a rank": (
+        "export run --format lycoris --out out --format.convert svd",
+        lambda run: None,
+        ("format 'lycoris': convert: 'svd' needs a rank", "set rank"),
+    ),
+    "a rank for nothing": (
+        "export run --format lycoris --out out --format.rank 4",
+        lambda run: None,
+        ("format 'lycoris': rank: is for convert = 'svd' alone", "leave it out"),
+    ),
+    "no such conversion": (
+        "export run --format peft --out out --format.convert diff",
+        lambda run: None,
+        ("format 'peft': convert: expected 'svd'", "got 'diff'"),
+    ),
+    "rank in words": (
+        "export run --format peft --out out --format.convert svd --format.rank eight",
+        lambda run: None,
+        ("format 'peft': rank: expected an integer", "'eight'"),
+    ),
+    "unknown setting of a format": (
+        "export run --format lycoris --out out --format.rnak 4",
+        lambda run: None,
+        ("rnak: unknown key", "did you mean 'rank'?"),
+    ),
+    "setting of something else": (
+        "export run --format lycoris --out out --adapter.rank 4",
+        lambda run: None,
+        ("export: unknown flag --adapter.rank", "--format.KEY and --backbone.KEY"),
+    ),
+    "no name for the layers": (
+        "export run --format kohya --out out --format.convert diff",
+        lambda run: None,
+        ("format 'kohya': '", "neither the UNet nor a text encoder", "names = 'wrapper'"),
+    ),
+    "export of a search": (
+        "export run --format lycoris --out out",
+        searched,
+        ("run: is a search of many runs; give the best, run/best",),
+    ),
+    "sample of a search": (
+        "sample run",
+        searched,
+        ("run: is a search of many runs; give the best, run/best",),
+    ),
+    # Files to import.
+    "nothing to import": (
+        "import lora.safetensors --out out --run run",
+        lambda run: None,
+        ("lora.safetensors: does not exist", "`graftwork list formats`"),
+    ),
+    "import of what is ours": (
+        "import run --out out",
+        lambda run: None,
+        ("run: is a graftwork adapter already",),
+    ),
+    "import without a backbone": (
+        "import lora.safetensors --out out",
+        lora(),
+        ("lora.safetensors: lies in no run", "--run RUN", "--backbone.kind NAME"),
+    ),
+    "import on no such backbone": (
+        "import lora.safetensors --out out --backbone.kind tooy",
+        lora(),
+        ("backbone.kind", "'tooy'", "did you mean 'toy'?"),
+    ),
+    "import with no such run file": (
+        "import lora.safetensors --out out --run nowhere.toml",
+        lora(),
+        ("nowhere.toml: cannot be read", "give a run file"),
+    ),
+    "import into a folder in use": (
+        "import lora.safetensors --out run --run run",
+        lora(),
+        ("run: exists already", "choose another --out"),
+    ),
+    "cut file": (
+        "import lora.safetensors --out out --run run",
+        cut_lora,
+        ("lora.safetensors: missing, cut short or altered", "copy the adapter again"),
+    ),
+    "NaN": (
+        "import lora.safetensors --out out --run run",
+        lora(**NAN),
+        ("lora.safetensors: 'lycoris_middle.lora_up.weight' holds NaN", "another checkpoint"),
+    ),
+    "half of a LoRA": (
+        "import lora.safetensors --out out --run run",
+        lora(**LESS),
+        ("lora.safetensors: 'middle': 'lora_up.weight' is missing", "copy the adapter again"),
+    ),
+    "a key of another method": (
+        "import lora.safetensors --out out --run run",
+        lora(**{"middle.omega": torch.ones(1)}),
+        ("'lycoris_middle.omega' is of a kind that graftwork does not read",),
+    ),
+    "a layer of another model": (
+        "import lora.safetensors --out out --run run",
+        lora(**{"inner.lora_down.weight": torch.ones(2, 8)}),
+        ("'lycoris_inner' is no layer of this model", "the backbone it was made for"),
+    ),
+    "a file for another size": (
+        "import lora.safetensors --out out --run run",
+        lora(**{"middle.lora_down.weight": torch.ones(2, 5)}),
+        ("lora.safetensors: made for another model",),
+    ),
+    "half of an adapter": (
+        "merge run/adapter/adapter.safetensors --out out --run run",
+        lambda run: None,
+        ("adapter.safetensors: neither a run nor an adapter", "an adapter's folder"),
+    ),
+    # Several adapters.
+    "nothing to merge": ("merge --out out", lambda run: None, ("merge: ADAPTERS",)),
+    "merge into a model that cannot be saved": (
+        "merge run --out out",
+        lambda run: None,
+        ("ToyBackbone cannot be saved as a model of its own", "keep the adapter"),
+    ),
+    "weights for others": (
+        "merge run run --out out --weights 1",
+        lambda run: None,
+        ("--weights: 1 for 2 adapters", "give one for each"),
+    ),
+    "weight not a number": (
+        "compose run --out out --weights nan",
+        lambda run: None,
+        ("--weights: expected ordinary numbers such as 0.5",),
+    ),
+    "compose what is no LoRA": (
+        "compose run --out out",
+        lambda run: None,
+        ("compose: 'concatenate' takes lora", "is toy-lora; use 'svd'"),
+    ),
+    "compose in no known way": (
+        "compose run --out out --how sum",
+        lambda run: None,
+        ("--how: got 'sum', expected one of", "concatenate"),
+    ),
+    "a rank that nobody asked for": (
+        "compose run --out out --rank 2",
+        lambda run: None,
+        ("compose: 'concatenate' fixes the rank itself", "use 'svd'"),
+    ),
+    "rank zero": (
+        "compose run --out out --how svd --rank 0",
+        lambda run: None,
+        ("--rank: expected at least 1, got 0",),
+    ),
+    # Another rank.
+    "neither rank nor energy": (
+        "resize run --out out",
+        lambda run: None,
+        ("resize: give --rank or --energy, and not both",),
+    ),
+    "rank and energy": (
+        "resize run --out out --rank 1 --energy 0.5",
+        lambda run: None,
+        ("resize: give --rank or --energy, and not both",),
+    ),
+    "more than all energy": (
+        "resize run --out out --energy 1.5",
+        lambda run: None,
+        ("--energy: expected a share above 0 and up to 1, got 1.5",),
+    ),
+    "resize a search": (
+        "resize run --out out --rank 1",
+        searched,
+        ("run: is a search of many runs; give the best, run/best",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "damage", "says"), EXCHANGE.values(), ids=EXCHANGE)
+def test_files_of_other_tools_and_several_adapters(
+    refused: Refused, folder: Path, words: str, damage: Any, says: Any
+) -> None:
+    damage(folder)
+    refused(words, *says)
 
 
 TAKEN: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {

@@ -15,6 +15,7 @@ from repository import ROOT, Distribution, distributions, imports, requirement_n
 # Where the name to import is not the name to install.
 INSTALLED_AS = {
     "PIL": "pillow",
+    "lycoris": "lycoris-lora",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

@@ -12,8 +12,8 @@ import pytest
 
 from repository import ROOT
 
-PORTIONS = "adapters backbones/diffusion backbones/vision cli core data losses metrics nn".split()
-PORTIONS += "testing train tune".split()
+PORTIONS = "adapters backbones/diffusion backbones/vision cli core data formats losses".split()
+PORTIONS += "metrics nn testing train tune".split()
 
 # Contract, module with a bad import, and the import.
 VIOLATIONS = [
@@ -27,10 +27,12 @@ VIOLATIONS = [
     ("layers", "metrics/bad.py", "def late():\n    import graftwork.adapters"),
     ("layers", "data/bad.py", "import graftwork.train"),
     ("layers", "backbones/vision/bad.py", "import graftwork.adapters"),
+    ("layers", "formats/bad.py", "import graftwork.backbones.diffusion"),
     ("layers", "cli/bad.py", "import graftwork.testing"),
     ("backbones are strangers", "backbones/vision/bad.py", "import graftwork.backbones.diffusion"),
     ("plugins are met through the registry", "train/bad.py", "import graftwork.adapters"),
     ("plugins are met through the registry", "tune/bad.py", "import graftwork.data"),
+    ("plugins are met through the registry", "train/bad.py", "import graftwork.formats"),
     ("plugins are met through the registry", "cli/bad.py", "import graftwork.backbones.vision"),
     ("plugins are met through the registry", "testing/bad.py", "import graftwork.metrics"),
     ("testing knows no runs", "testing/bad.py", "import graftwork.train"),

@@ -46,6 +46,16 @@ def setting(name: str) -> Any:
     return next(each for each in describe(Settings) if each.name == name)
 
 
+def test_a_class_that_is_made_is_documented_by_its_fields() -> None:
+    space = {
+        "__annotations__": {"rank": int},
+        "rank": dataclasses.field(default=4, metadata={"help": "Rank of the change."}),
+    }
+    made = config(type("Made", (), space))
+    assert [(each.name, each.doc) for each in describe(made)] == [("rank", "Rank of the change.")]
+    assert schema(made)["properties"]["rank"]["description"] == "Rank of the change."
+
+
 def test_settings_are_frozen_and_keyword_only() -> None:
     made = Settings(kind="lora")
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -126,7 +126,7 @@ def test_a_dora_at_another_weight_is_refused(backbone: StableDiffusion, tmp_path
 @pytest.mark.parametrize(
     ("method", "sites", "complaint"),
     [
-        ("sine-lora", UNET, "sine-lora is neither; keep graftwork's own files"),
+        ("sine-lora", UNET, "sine-lora is none of them; set convert = 'svd' with a rank"),
         ("lora", ("text_encoder.*token_embedding",), r"no form for .*token_embedding' \(embedding"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 from torch import Tensor
 
-from graftwork.backbones.diffusion import schedule
+from graftwork.backbones.diffusion import schedule, text
 from graftwork.backbones.diffusion.backbone import StableDiffusion
 from graftwork.backbones.diffusion.settings import StableDiffusionConfig
 from graftwork.core.errors import GraftworkError
@@ -237,7 +237,8 @@ def test_text_encoder_sites_are_encoded_in_the_step(make_backbone: Make, squares
     assert all(grad.abs().max() > 0 for grad in found.values())
 
     examples = backbone.prepare(squares())
-    ids = examples.token_ids[examples.captions[torch.tensor([0, 2, 1])]]
+    captions = examples.spelled(examples.captions[torch.tensor([0, 2, 1])])
+    ids = text.tokenize(backbone.tokenizer, captions)
     embeddings = backbone.module.text_encoder(ids)[0]
     generator = torch.Generator().manual_seed(5)
     torch.randn(2, 3, 4, 8, 8, generator=generator)

@@ -14,3 +14,12 @@ class TestMinSNR(LossSuite):
 
 class TestCAT(LossSuite):
     name = "cat"
+
+
+class TestDreamArtist(LossSuite):
+    name = "dreamartist"
+
+
+class TestDreamArtistInFull(LossSuite):
+    name = "dreamartist"
+    settings = {"guidance": "1.5-3:cos", "reconstruction": 0.5, "min_snr_gamma": 2.0}

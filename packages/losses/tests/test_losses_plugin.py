@@ -29,7 +29,7 @@ def test_every_record_loads_a_documented_loss(registry):
 
 
 def test_names(registry):
-    assert registry.names("losses") == ("cat", "denoising")
+    assert registry.names("losses") == ("cat", "denoising", "dreamartist")
 
 
 def test_the_plugin_is_light():

@@ -37,8 +37,3 @@ def test_an_unfinished_run_has_nothing_to_sample(path: Path, tmp_path: Path) -> 
     (tmp_path / "run" / "adapter" / "adapter.json").unlink()
     with pytest.raises(GraftworkError, match="no trained adapter yet"):
         commands.sample(tmp_path / "run")
-
-
-def test_an_unknown_format_is_refused(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(GraftworkError, match="formats: unknown name 'onnx'"):
-        commands.export(tmp_path / "none", format="onnx", out=tmp_path / "x")

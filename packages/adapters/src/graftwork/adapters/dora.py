@@ -4,13 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from graftwork.adapters.blocks import block_rows
+from graftwork.adapters.dora_product import DoRAProduct
 from graftwork.adapters.low_rank import LowRank, LowRankConfig
 from graftwork.core.config import config
 from graftwork.nn import Site
-
-# Elements of W in float32 that stay in a core's cache; an accelerator wants fewer launches.
-_BLOCK = 2**18
-_ACCELERATOR_BLOCK = 2**24
+from graftwork.nn.product import in_layer_dtype
 
 
 @config
@@ -42,6 +41,17 @@ class DoRA(LowRank):
         """(m / n) (W + scale B A)."""
         return self._ratio(weight)[:, None] * (weight + self.scale * self.up @ self.down)
 
+    def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """(m / n) (W x + scale B (A x)) + b, in one function where the layer is linear."""
+        weight = self.site.weight()
+        if not self.by_hand():
+            frozen = self.site.apply(x, weight)
+            output = self.forward(x, frozen).to(frozen.dtype)
+            return output if bias is None else output + self.site.channels(bias).to(output.dtype)
+        x = in_layer_dtype(x)
+        factors = (self.down, self.up, self.magnitude, self._norm(weight))
+        return DoRAProduct.apply(x, *factors, weight, bias, self.change(x))[0]
+
     def forward(self, x: Tensor, frozen: Tensor) -> Tensor:
         """(m / n) (W x + scale B (A x)); dropout acts on the x that meets A."""
         hidden = self.site.down(self.dropped(x), self.down)
@@ -50,8 +60,12 @@ class DoRA(LowRank):
 
     def _ratio(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows"]:
         """m / n."""
+        return self.magnitude / self._norm(weight)
+
+    def _norm(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows"]:
+        """n, above 0 also for a row of zeros."""
         norm = row_norms(weight, self.down, self.scale * self.up)
-        return self.magnitude / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
+        return norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
 
 
 @torch.no_grad()
@@ -68,16 +82,8 @@ def row_norms(
     """
     dtype = torch.promote_types(weight.dtype, down.dtype)
     down, up = down.to(dtype), up.to(dtype)
-    size = _block_rows(weight)
+    size = block_rows(weight)
     pairs = zip(weight.split(size), up.split(size), strict=True)
     with torch.autocast(weight.device.type, enabled=False):
         changed = (torch.addmm(block.to(dtype), rows, down) for block, rows in pairs)
         return torch.cat([torch.linalg.vector_norm(block, dim=1) for block in changed])
-
-
-def _block_rows(weight: Tensor) -> int:
-    rows, cols = weight.shape
-    if torch.compiler.is_compiling():
-        return rows  # the compiler fuses the norm, and blocks would only unroll its graph
-    block = _BLOCK if weight.device.type == "cpu" else _ACCELERATOR_BLOCK
-    return max(1, block // cols)

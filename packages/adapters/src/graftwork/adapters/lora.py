@@ -6,8 +6,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from graftwork.adapters.low_rank import LowRank, LowRankConfig
+from graftwork.adapters.low_rank_product import LowRankProduct
 from graftwork.core.config import config
 from graftwork.nn import Site
+from graftwork.nn.product import in_layer_dtype
 
 
 @config
@@ -37,6 +39,15 @@ class LoRA(LowRank):
     def effective(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows cols"]:
         """W + scale B A."""
         return weight + self.scale * self.up @ self.down
+
+    def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """W x + b + scale B (A x), in one function where the layer is linear."""
+        if not self.by_hand():
+            frozen = self.site.apply(x, self.site.weight(), bias)
+            return self.forward(x, frozen).to(frozen.dtype)
+        x = in_layer_dtype(x)
+        change = self.change(x)
+        return LowRankProduct.apply(x, self.down, self.up, self.site.weight(), bias, change)[0]
 
     def forward(self, x: Tensor, frozen: Tensor) -> Tensor:
         """W x + scale B (A x), which costs r (rows + cols) for each x instead of rows cols."""

@@ -6,9 +6,12 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
+from graftwork.adapters.dropout import drawn
+from graftwork.adapters.low_rank_product import Change
 from graftwork.core.config import Ge, Gt, Lt, Search, config
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import Site, WeightAdapter
+from graftwork.nn.product import plain_autograd
 
 
 @config
@@ -52,6 +55,17 @@ class LowRank(WeightAdapter):
         self.scale = settings.numerator / settings.rank
         self.dropout = nn.Dropout(settings.dropout)
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+
+    def by_hand(self) -> bool:
+        """Whether the hand-written gradients of a linear layer apply."""
+        site = self.site
+        plain = plain_autograd() or site.frozen().requires_grad or not torch.is_grad_enabled()
+        return site.kind == "linear" and not plain
+
+    def change(self, x: Tensor) -> Change:
+        """What `LowRankProduct` has to know of one forward pass besides the factors."""
+        low = torch.is_autocast_enabled(x.device.type)
+        return Change(self.scale, drawn(self.dropout), low)
 
     def dropped(self, x: Tensor) -> Tensor:
         """The layer's input under dropout."""

@@ -1,25 +1,23 @@
 """Sine-LoRA: the sine of a low-rank product, entry by entry."""
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from graftwork.adapters.frequency import FrequencyConfig
 from graftwork.adapters.low_rank import LowRank, LowRankConfig
-from graftwork.adapters.sine_product import SineProduct, can_rebuild, sine
-from graftwork.core.config import Gt, Search, config
+from graftwork.adapters.sine_sum import SineSum
+from graftwork.core.config import config
 from graftwork.nn import Site
+from graftwork.nn.product import plain_autograd, product
 
 
 @config
-class SineLoRAConfig(LowRankConfig):
+class SineLoRAConfig(LowRankConfig, FrequencyConfig):
     """Settings of Sine-LoRA."""
-
-    omega: Annotated[float, Gt(0), Search(50, 400, log=True)] = 200.0
-    """Frequency of the sine, not trained. As it goes to 0 the change becomes LoRA's, times
-    omega / sqrt(cols); the best value depends on the task."""
 
 
 class SineLoRA(LowRank):
@@ -35,26 +33,33 @@ class SineLoRA(LowRank):
 
     def __init__(self, site: Site, settings: SineLoRAConfig) -> None:
         super().__init__(site, settings)
-        self.omega = settings.omega
+        self.omega = settings.omega_at(site.name)
         self.gain = self.scale / math.sqrt(site.cols)
+
+    @classmethod
+    def check(cls, settings: SineLoRAConfig, sites: Mapping[str, Site]) -> None:
+        """Every pattern of `omega_by_site` decides for a site."""
+        settings.check_patterns(sites)
 
     def effective(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows cols"]:
         """W + gain sin(omega B A)."""
-        return weight + self._change()
+        if plain_autograd():
+            return weight + self.gain * sine(self.down, self.up, self.omega)
+        return SineSum.apply(weight, self.down, self.up, self.omega, self.gain)
 
-    def forward(self, x: Tensor, frozen: Tensor) -> Tensor:
-        """W x + gain sin(omega B A) x, in the dtype of W x, keeping x, A and B for backward."""
+    def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """W' x + b; dropout acts on the x that meets the change."""
         if self.site.kind == "embedding":
-            return frozen + self._looked_up(x)
-        x = self.dropped(x).to(frozen.dtype)
-        if torch.compiler.is_compiling() or not can_rebuild(self.site, x):
-            return frozen + self.site.apply(x, self._change().to(x.dtype))
-        args = (self.down, self.up, self.site, self.omega, self.gain)
-        return frozen + SineProduct.apply(x, *args)
+            frozen = self.site.apply(x, self.site.weight())
+            return frozen + self._looked_up(x).to(frozen.dtype)
+        if self.dropout.training and self.dropout.p > 0.0:
+            frozen = self.site.apply(x, self.site.weight(), bias)
+            return frozen + product(self.site, self.dropped(x), self._change, (self.down, self.up))
+        return super().product(x, bias)
 
     def _change(self) -> Float[Tensor, "rows cols"]:
-        with torch.autocast(self.up.device.type, enabled=False):
-            return self.gain * sine(self.down, self.up, self.omega)
+        change = self.gain * sine(self.down, self.up, self.omega)
+        return change.to(self.site.frozen().dtype)
 
     def _looked_up(self, ids: Tensor) -> Float[Tensor, "*ids rows"]:
         """The sine of the looked-up columns of B A alone."""
@@ -62,3 +67,12 @@ class SineLoRA(LowRank):
             wide = torch.promote_types(self.dtype, torch.float32)
             columns = self.site.down(ids, self.down).to(wide)
             return self.gain * torch.sin(self.site.up(columns, self.omega * self.up.to(wide)))
+
+
+def sine(
+    down: Float[Tensor, "rank cols"], up: Float[Tensor, "rows rank"], omega: float
+) -> Float[Tensor, "rows cols"]:
+    """sin(omega B A), in float32 at least."""
+    with torch.autocast(up.device.type, enabled=False):
+        wide = torch.promote_types(down.dtype, torch.float32)
+        return torch.sin((omega * up.to(wide)) @ down.to(wide))

@@ -2,7 +2,7 @@
 
 from graftwork.core import registry
 from graftwork.core.errors import GraftworkError
-from graftwork.core.nearest import did_you_mean
+from graftwork.core.nearest import did_you_mean, nearest
 from graftwork.core.records import KINDS, Record
 
 
@@ -12,9 +12,9 @@ def resolve(name: str) -> Record:
     Raises GraftworkError when there is none, with the nearest name, or more than one, with the
     names that tell them apart.
     """
-    kind, slash, plain = name.partition("/")
-    if slash:
-        return registry.find(kind, plain)
+    kind, _, plain = name.partition("/")
+    if plain and (kind in KINDS or nearest(kind, KINDS)):
+        return registry.find(kind, plain)  # else the slash is part of the name: "peft/vera"
     found = [kind for kind in KINDS if name in registry.names(kind)]
     if len(found) > 1:
         choices = " or ".join(f"{kind}/{name}" for kind in found)

@@ -3,19 +3,23 @@
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from graftwork.cli import progress
-from graftwork.core.errors import GraftworkError
+from graftwork.core.errors import GraftworkError, GraftworkWarning
 
 MISTAKE = 2
 INTERRUPTED = 130
+_python_shows = warnings.showwarning
 PIPE_CLOSED = 141  # 128 + SIGPIPE, as a shell reports it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``graftwork`` with ``argv``, by default the process's own; the exit status."""
     progress.attended = True
+    shown, warnings.showwarning = warnings.showwarning, _note
     try:
         status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # here, where a closed pipe is expected
@@ -30,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     finally:
+        warnings.showwarning = shown
         _restore_terminal()
 
 
@@ -46,6 +51,14 @@ def _run(argv: list[str]) -> int:
     from graftwork.cli.dispatch import run_command
 
     return run_command(first, argv[1:])
+
+
+def _note(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Show our own warnings as one line, and those of libraries as Python does."""
+    if issubclass(category, GraftworkWarning):
+        print(f"note: {message}", file=sys.stderr)
+    else:
+        _python_shows(message, category, *place, **more)
 
 
 def _mistake(error: GraftworkError) -> int:

@@ -19,3 +19,7 @@ def one_line(error: BaseException) -> str:
     """
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class GraftworkWarning(UserWarning):
+    """Something a user should know that stops nothing; the command line prints it as a note."""

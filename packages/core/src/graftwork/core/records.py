@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from graftwork.core.importing import import_target
 
-_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+_WORDS = r"[a-z0-9]+([._-][a-z0-9]+)*"
+_NAME = re.compile(rf"({_WORDS}/)?{_WORDS}")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -21,7 +22,8 @@ class Record:
     kind: ClassVar[str]
 
     name: str
-    """What users write: lower case letters, digits, and single ``-``, ``.`` or ``_`` between."""
+    """What users write: lower case letters, digits, and single ``-``, ``.`` or ``_`` between. A
+    bridge to another library puts that library's name and one ``/`` before it."""
 
     target: str
     """Where the code is, ``"package.module:Object"``; imported by `load` and never before."""

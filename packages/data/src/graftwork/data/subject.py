@@ -45,6 +45,8 @@ class SubjectConfig:
     def _check(self, template: str) -> None:
         if _SLOT not in template:
             raise ValueError(f"template: {template!r} has no place for the subject; add {_SLOT}")
+        if set("{}") & set(template.replace(_SLOT, "")):
+            raise ValueError(f"template: {template!r} has a brace too many; keep {_SLOT} alone")
         if has_trigger(template.replace(_SLOT, self.class_word), self.trigger):
             raise ValueError(
                 f"trigger: {self.trigger!r} is in the class word or the template already; "

@@ -31,4 +31,16 @@ def losses() -> list[LossSpec]:
                 _MIN_SNR,
             ),
         ),
+        LossSpec(
+            name="dreamartist",
+            target="graftwork.losses.dreamartist:DreamArtistLoss",
+            config="graftwork.losses.dreamartist:DreamArtistLossConfig",
+            summary="squared error of the prediction that a learned pair of words guides",
+            task="text-to-image",
+            cites=(
+                "arXiv:2211.11337 Dong et al. 2022, DreamArtist: Towards Controllable One-Shot "
+                "Text-to-Image Generation via Positive-Negative Prompt-Tuning",
+                _MIN_SNR,
+            ),
+        ),
     ]

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from graftwork.core.errors import GraftworkError
 from graftwork.nn.dataset import Dataset
 
 
@@ -27,6 +29,14 @@ class Backbone(ABC):
     @abstractmethod
     def default_sites(self) -> tuple[str, ...]:
         """Patterns of the sites that are usually adapted."""
+
+    def token_sites(self) -> tuple[str, ...]:
+        """Patterns of the embedding that learned words extend; empty where there is none.
+
+        A backbone that names one reads prompts by `graftwork.nn.words.LearnedWords`, and its
+        `module` is a `graftwork.nn.words.Reader`.
+        """
+        return ()
 
     @abstractmethod
     def prepare(self, data: Dataset) -> Any:
@@ -64,6 +74,16 @@ class Backbone(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hash of the architecture and weights, the identity that adapter files record."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model as it is now, without grafts, to a folder that plain libraries load.
+
+        Optional. Raises `GraftworkError` for a backbone that has no such form.
+        """
+        raise GraftworkError(
+            f"{type(self).__name__} cannot be saved as a model of its own; keep the adapter beside "
+            "the backbone"
+        )
 
     def features(
         self, images: Float[Tensor, "images 3 height width"]

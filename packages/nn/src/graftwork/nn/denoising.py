@@ -4,6 +4,7 @@ Notation (Ho et al. 2020, arXiv:2006.11239; Salimans and Ho 2022, arXiv:2202.005
 z_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, and v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,8 +28,15 @@ class DenoisingStep:
     """eps, standard normal."""
     alpha_bar: Float[Tensor, "batch"]
     """abar_t, the signal's share of the variance at each example's timestep."""
+    time: Float[Tensor, "batch"] | None = None
+    """t / (T - 1): 0 at the first timestep, 1 at the last."""
+    decode: Callable[[Tensor], Tensor] | None = None
+    """From x_0 to pictures in -1..1, with gradients; None where x_0 are the pictures."""
     prediction: Float[Tensor, "batch channels height width"] | None = None
     """The adapted backbone under the training captions."""
+    negative: Float[Tensor, "batch channels height width"] | None = None
+    """The adapted backbone under the negative captions of learned pairs of words, same z_t and t;
+    the empty caption where a caption holds no such word."""
     adapted_free: Float[Tensor, "batch channels height width"] | None = None
     """The adapted backbone under the captions without the trigger, same z_t and t."""
     frozen_free: Float[Tensor, "batch channels height width"] | None = None
@@ -57,6 +65,16 @@ class DenoisingStep:
         if self.prediction_type == "sample":
             return self.clean
         return self.signal * self.noise - self.spread * self.clean
+
+    def clean_from(
+        self, prediction: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The x_0 that a prediction stands for, given z_t."""
+        if self.prediction_type == "sample":
+            return prediction
+        if self.prediction_type == "epsilon":
+            return (self.noisy - self.spread * prediction) / self.signal
+        return self.signal * self.noisy - self.spread * prediction
 
     @property
     def snr(self) -> Float[Tensor, "batch"]:

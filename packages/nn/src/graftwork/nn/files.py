@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from graftwork.core import atomic, registry
 from graftwork.core.config import as_dict
-from graftwork.core.errors import GraftworkError
+from graftwork.core.errors import GraftworkError, GraftworkWarning
 from graftwork.core.records import FormatSpec
 from graftwork.core.versions import environment
 from graftwork.nn import grafting
@@ -82,14 +82,14 @@ def load_graft(
     settings = grafting.read_settings(spec, card.settings)
     grafting.check_name(model, name)
     sites = _matching_sites(model, card, path)
-    adapters = {
-        site_name: _restore(spec, site, settings, tensors, card, path)
-        for site_name, site in sites.items()
-    }
+    adapters = _blank(spec, sites, settings)
+    for adapter in adapters.values():
+        _fill(adapter, spec, tensors, card, path)
     _refuse_leftovers(tensors, path)
     if card.backbone != fingerprint(model):
         warnings.warn(
             f"{path}: trained on other weights of this architecture; check its results",
+            GraftworkWarning,
             stacklevel=2,
         )
     weight = card.weight if weight is None else weight
@@ -145,19 +145,22 @@ def _matching_sites(model: nn.Module, card: Card, folder: Path) -> dict[str, Sit
     return {name: sites[name] for name in card.sites}
 
 
-def _restore(
-    spec: Any,
-    site: Site,
-    settings: Any,
-    tensors: dict[str, Tensor],
-    card: Card,
-    folder: Path,
-) -> Adapter:
-    """An adapter with the saved values; nothing is initialised, the tensors are taken over."""
+def _blank(spec: Any, sites: Mapping[str, Site], settings: Any) -> dict[str, Adapter]:
+    """Adapters without values: nothing is initialised."""
     cls = spec.load()
-    grafting.check_family(spec, cls, site)
+    for site in sites.values():
+        grafting.check_family(spec, cls, site)
     with torch.device("meta"):
-        adapter = cls(site, settings)
+        adapters = {name: cls(site, settings) for name, site in sites.items()}
+        cls.join(adapters)
+    return adapters
+
+
+def _fill(
+    adapter: Adapter, spec: Any, tensors: dict[str, Tensor], card: Card, folder: Path
+) -> None:
+    """Give an adapter its saved values; the tensors are taken over."""
+    site = adapter.site
     own: dict[str, Tensor] = {}
     for key, blank in adapter.state_dict().items():
         full = f"{site.name}.{key}"
@@ -176,7 +179,7 @@ def _restore(
                 f"{spec.name}: buffer '{key}' is not saved; the plugin has to register it as "
                 "persistent"
             )
-    return grafting.place(adapter, site, getattr(torch, card.dtype))
+    grafting.place(adapter, site, getattr(torch, card.dtype))
 
 
 def _refuse_leftovers(tensors: Mapping[str, Tensor], folder: Path) -> None:
@@ -189,6 +192,8 @@ def _refuse_leftovers(tensors: Mapping[str, Tensor], folder: Path) -> None:
 def _load_foreign(model: nn.Module, path: Path, *, name: str, weight: float | None) -> Graft:
     if not path.exists():
         raise GraftworkError(f"{path}: does not exist; give an adapter's folder or file")
+    if path.name == WEIGHTS:
+        raise GraftworkError(f"{path}: is half of an adapter; give the folder with its {CARD} too")
     for record in registry.records("formats"):
         if isinstance(record, FormatSpec) and record.reads and record.load().detect(path):
             return record.load()().read(model, path, name=name, weight=weight)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from graftwork.nn.adapter import Adapter, TokenAdapter, WeightAdapter
+from graftwork.nn.product import product
 from graftwork.nn.site import Site
 
 
@@ -52,7 +53,7 @@ class Grafted:
         if not isinstance(self, Grafted):  # detached, but a wrapper kept this bound method
             return type(self).forward(self, *args, **kwargs)
         acting = list(_acting(self))
-        if not any(map(_in_forward, acting)):
+        if not all(map(_in_forward, acting)) or not acting:
             return super().forward(*args, **kwargs)  # type: ignore[misc]
         (x,) = (*args, *kwargs.values())
         return _output(x, acting)
@@ -128,24 +129,47 @@ def _acting(layer: Any) -> Iterator[Acting]:
 
 
 def _in_forward(pair: Acting) -> bool:
-    """Whether an adapter works on the layer's output rather than on its weight."""
-    adapter = pair[1]
-    if isinstance(adapter, WeightAdapter):
-        return adapter.site.observable and adapter.has_fast_path()
-    return True
-
-
-def _adds_to_output(adapter: Adapter) -> bool:
-    return isinstance(adapter, WeightAdapter) and adapter.additive and adapter.has_fast_path()
+    """Whether an adapter sees the layer's input, so that it may compute the output."""
+    return pair[1].site.observable
 
 
 def _output(x: Tensor, acting: list[Acting]) -> Tensor:
+    site = acting[0][1].site
+    bias = site.layer._parameters.get("bias")
+    adapters = [adapter for _, adapter in acting if isinstance(adapter, WeightAdapter)]
+    if len(adapters) < len(acting):
+        return _output_in_turn(x, acting, bias)
+    if _stands_alone(acting):
+        output = adapters[0].product(x, bias)
+    elif any(adapter.has_fast_path() for adapter in adapters):
+        return _output_in_turn(x, acting, bias)
+    else:
+        inputs = tuple(parameter for adapter in adapters for parameter in adapter.parameters())
+        output = product(site, x, lambda: site.matrix(combined_weight(site, acting)), inputs, bias)
+    return _without_padding_gradient(x, output, getattr(site.layer, "padding_idx", None))
+
+
+def _stands_alone(acting: list[Acting]) -> bool:
+    """Whether one adapter makes the layer's output, by `product`."""
+    [(weight, adapter), *others] = acting
+    if others or weight != 1.0 or adapter.site.part:
+        return False
+    return isinstance(adapter, WeightAdapter) and (
+        adapter.has_product() or not adapter.has_forward()
+    )
+
+
+def _adds_to_output(adapter: Adapter) -> bool:
+    return isinstance(adapter, WeightAdapter) and adapter.additive and adapter.has_forward()
+
+
+def _output_in_turn(x: Tensor, acting: list[Acting], bias: Tensor | None) -> Tensor:
+    """The frozen output, changed by one adapter after the other."""
     site = acting[0][1].site
     tokens = [pair for pair in acting if isinstance(pair[1], TokenAdapter)]
     others = [pair for pair in acting if not isinstance(pair[1], TokenAdapter)]
     # The bias rides along in W x only when every adapter merely adds to it.
     additive = all(_adds_to_output(adapter) for _, adapter in others)
-    bias = site.layer._parameters.get("bias")
     known = x.clamp(max=site.cols - 1) if tokens else x
     frozen = site.apply(known, site.matrix(site.frozen()), bias if additive else None)
     axis = 1 - site.frozen().dim() if site.kind.startswith("conv") else -1

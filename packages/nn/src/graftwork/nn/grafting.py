@@ -13,6 +13,7 @@ from graftwork.core.config import parse
 from graftwork.core.errors import GraftworkError
 from graftwork.core.plugins import manager
 from graftwork.core.records import AdapterSpec
+from graftwork.nn import words
 from graftwork.nn.adapter import Adapter, TokenAdapter, WeightAdapter
 from graftwork.nn.handle import Graft, grafts
 from graftwork.nn.match import match_sites
@@ -53,9 +54,12 @@ def graft(
     check_name(model, name)
     chosen = match_sites(model, _patterns(model, method, sites))
     settings = read_settings(spec, settings)
+    spec.load().check(settings, chosen)
     adapters = {
-        site_name: _build(spec, site, settings, dtype, seed) for site_name, site in chosen.items()
+        site_name: _build(model, spec, site, settings, dtype, seed)
+        for site_name, site in chosen.items()
     }
+    _join(spec, adapters, dtype, seed)
     return assemble(model, spec, settings, adapters, name=name, weight=weight)
 
 
@@ -74,6 +78,7 @@ def assemble(
             raise GraftworkError(
                 f"graft '{name}' already sits on part of this model; choose another name"
             )
+    words.refuse_taken_words(model, adapters.values())
     _number_tokens(model, adapters)
     return Graft(model, spec, settings, adapters, name=name, weight=weight)
 
@@ -103,17 +108,38 @@ def place(adapter: Adapter, site: Site, dtype: torch.dtype) -> Adapter:
     return adapter.to(device=site.frozen().device, dtype=dtype).train(site.layer.training)
 
 
-def _build(spec: AdapterSpec, site: Site, settings: Any, dtype: torch.dtype, seed: int) -> Adapter:
+def _build(
+    model: nn.Module,
+    spec: AdapterSpec,
+    site: Site,
+    settings: Any,
+    dtype: torch.dtype,
+    seed: int,
+) -> Adapter:
     cls = spec.load()
     check_family(spec, cls, site)
     # Drawn on the CPU from the site's own seed: the same on every device and in any order.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(zlib.crc32(f"{seed}/{site.name}".encode()))
         adapter = place(cls(site, settings), site, dtype)
+        if isinstance(adapter, TokenAdapter):
+            adapter.initial_ids = words.read_initial(model, adapter)
         if cls.start is not Adapter.start:  # spares a wide copy of every weight
             weight = site.weight().detach()
             adapter.start(weight.to(torch.promote_types(weight.dtype, dtype)))
     return adapter
+
+
+def _join(
+    spec: AdapterSpec, adapters: Mapping[str, Adapter], dtype: torch.dtype, seed: int
+) -> None:
+    cls = spec.load()
+    if cls.join.__func__ is not Adapter.join.__func__:  # type: ignore[attr-defined]
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            cls.join(adapters)
+        for adapter in adapters.values():
+            place(adapter, adapter.site, dtype)
 
 
 def _patterns(model: nn.Module, method: str, sites: str | Sequence[str] | None) -> Any:

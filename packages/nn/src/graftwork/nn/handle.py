@@ -3,14 +3,13 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from graftwork.core import registry
 from graftwork.core.errors import GraftworkError
-from graftwork.core.records import AdapterSpec, FormatSpec
+from graftwork.core.records import AdapterSpec
 from graftwork.nn import grafted
 from graftwork.nn.adapter import Adapter
 from graftwork.nn.grafted import Switch
@@ -18,6 +17,8 @@ from graftwork.nn.identity import backbone_parameters
 from graftwork.nn.merging import refuse_unmergeable
 
 _HOST = "_graftwork_host"
+
+Branch = Literal["both", "positive", "negative"]
 
 
 class Host:
@@ -47,6 +48,9 @@ class Graft:
         self.sites = dict(adapters)
         """The adapter of every site, by the site's dotted name."""
         self.name = name
+        self.branch: Branch = "both"
+        """The branch of guidance that it acts on (`graftwork.nn.branches`); files do not keep
+        it."""
         self._switch = Switch(weight)
         host = _freeze(model)
         for adapter in self.sites.values():
@@ -66,6 +70,11 @@ class Graft:
     @weight.setter
     def weight(self, value: float) -> None:
         self._switch.weight = float(value)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether this graft acts: False inside `disabled()`."""
+        return self._switch.enabled
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The trainable parameters, named `<site>.<parameter>`."""
@@ -159,13 +168,15 @@ class Graft:
 
         return save_graft(self, Path(folder))
 
-    def export(self, path: str | Path, *, format: str) -> Path:
-        """Write the adapters in another tool's format, by the `formats` hook."""
-        record = registry.find("formats", format)
-        assert isinstance(record, FormatSpec)
-        if not record.writes:
-            raise GraftworkError(f"format '{format}' can only be read; choose another")
-        return record.load()().write(self, Path(path))
+    def export(self, path: str | Path, *, format: str, **settings: Any) -> Path:
+        """Write the adapters in another tool's format, by the `formats` hook; returns the file.
+
+        `settings` are the format's own, such as `convert` and `rank`. What a conversion lost is
+        told by `graftwork.nn.exporting.export`, which does the same.
+        """
+        from graftwork.nn.exporting import export
+
+        return export(self, Path(path), format=format, settings=settings).path
 
     def _require_attached(self) -> None:
         if grafts(self.model).get(self.name) is not self:

@@ -12,7 +12,7 @@ class Loss(ABC):
 
     `needs` names the optional fields of the step that this loss reads, so that a backbone
     computes no forward pass that nobody uses. A diffusion step (`DenoisingStep`) knows
-    "prediction" and "free" (the pair `adapted_free`, `frozen_free`).
+    "prediction", "negative" and "free" (the pair `adapted_free`, `frozen_free`).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"prediction"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from torch import nn
 
 from graftwork.core.errors import GraftworkError
-from graftwork.nn.adapter import Adapter
+from graftwork.nn.adapter import Adapter, TokenAdapter
 
 
 def refuse_unmergeable(model: nn.Module, method: str, adapters: Iterable[Adapter]) -> None:
@@ -28,9 +28,10 @@ def refuse_unmergeable(model: nn.Module, method: str, adapters: Iterable[Adapter
 
 def _refuse_by_nature(adapter: Adapter, method: str) -> None:
     if not adapter.mergeable:
+        tokens = isinstance(adapter, TokenAdapter)
+        reason = "it adds tokens" if tokens else "its change depends on the layer's input"
         raise GraftworkError(
-            f"{method} cannot be merged: its change depends on the layer's input; "
-            "save it and load it beside the backbone"
+            f"{method} cannot be merged: {reason}; save it and load it beside the backbone"
         )
 
 

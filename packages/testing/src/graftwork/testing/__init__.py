@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graftwork.testing.losses import LossSuite
     from graftwork.testing.metrics import MetricSuite
     from graftwork.testing.plugins import PluginSuite
+    from graftwork.testing.tokens import TokenSuite
     from graftwork.testing.toy_data import ToyDataset
     from graftwork.testing.toy_evaluation import ToyEvaluation
 
@@ -28,6 +29,7 @@ _HOME = {
     "LossSuite": "losses",
     "MetricSuite": "metrics",
     "PluginSuite": "plugins",
+    "TokenSuite": "tokens",
     "ToyDataset": "toy_data",
     "ToyEvaluation": "toy_evaluation",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "LossSuite",
     "MetricSuite",
     "PluginSuite",
+    "TokenSuite",
     "ToyDataset",
     "ToyEvaluation",
 ]

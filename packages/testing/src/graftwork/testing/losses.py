@@ -35,6 +35,7 @@ class LossSuite(PluginSuite):
     """What `step` is asked for in turn; the prediction types of a diffusion backbone."""
     fields: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "prediction": ("prediction",),
+        "negative": ("negative",),
         "free": ("adapted_free", "frozen_free"),
     }
     """The fields of a step that each word in `needs` stands for."""
@@ -52,14 +53,19 @@ class LossSuite(PluginSuite):
     def step(self, variant: str, needs: frozenset[str], *, perfect: bool = False) -> Any:
         """A step in float64 that holds what `needs` names; perfect, each prediction its target."""
         generator = torch.Generator().manual_seed(17)
-        draw = [torch.randn(3, 2, 4, 5, generator=generator).double() for _ in range(5)]
+        draw = [torch.randn(3, 2, 4, 5, generator=generator).double() for _ in range(6)]
         alpha_bar = torch.tensor([0.999, 0.4, 0.005], dtype=torch.float64)
         prediction_type: Any = variant
         blank = DenoisingStep(
-            prediction_type=prediction_type, clean=draw[0], noise=draw[1], alpha_bar=alpha_bar
+            prediction_type=prediction_type,
+            clean=draw[0],
+            noise=draw[1],
+            alpha_bar=alpha_bar,
+            time=torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64),
         )
         made = {
             "prediction": blank.target.clone() if perfect else draw[2],
+            "negative": blank.target.clone() if perfect else draw[5],
             "adapted_free": draw[4].clone() if perfect else draw[3],
             "frozen_free": draw[4],
         }

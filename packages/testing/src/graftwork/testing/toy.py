@@ -105,7 +105,7 @@ class ToyBackbone(Backbone):
         made = DenoisingStep(
             prediction_type="epsilon", clean=clean, noise=noise, alpha_bar=alpha_bar
         )
-        found: dict[str, Tensor] = {}
+        found: dict[str, Any] = {}
         if "prediction" in needs:
             found["prediction"] = self._predict(made.noisy, [examples[i][1] for i in indices])
         if "free" in needs:

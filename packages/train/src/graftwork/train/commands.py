@@ -1,4 +1,4 @@
-"""The commands of single runs: fit, evaluate, sample, export."""
+"""The commands of single runs: fit, evaluate, sample."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -101,25 +101,6 @@ def sample(
         pictures.save_all(drawn, names, target)
         pictures.grid(drawn, columns=seeds).save(target / "grid.png")
     print(f"{len(drawn)} pictures in {folder}")
-
-
-def export(run_folder: Path, /, *, format: str, out: Path) -> None:
-    """Write a run's trained adapter in another tool's format.
-
-    Args:
-        run_folder: a run folder that `fit` wrote.
-        format: a format that `graftwork list formats` shows as written.
-        out: the folder to write.
-    """
-    from graftwork.core import registry
-    from graftwork.train.run import Run, refuse_taken
-    from graftwork.train.session import open_session
-
-    registry.find("formats", format)
-    run = Run.open(run_folder)
-    refuse_taken(out, resumable=False)
-    session = open_session(run.file, adapter=run.trained())
-    print(f"wrote {session.handle.export(out, format=format)}")
 
 
 @contextmanager

@@ -1,25 +1,35 @@
 """The optimiser and its learning-rate schedule."""
 
 import math
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from graftwork.nn import Graft
 from graftwork.train.settings import OptimizerSettings, TrainSettings
 
 
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], settings: OptimizerSettings
-) -> torch.optim.AdamW:
-    """AdamW over the adapter's parameters."""
+def make_optimizer(handle: Graft, settings: OptimizerSettings) -> torch.optim.AdamW:
+    """AdamW over the adapter's parameters, without decay of those that adapters exempt."""
     return torch.optim.AdamW(
-        list(parameters),
+        _groups(handle),
         lr=settings.lr,
         betas=settings.betas,
         eps=settings.eps,
         weight_decay=settings.weight_decay,
     )
+
+
+def _groups(handle: Graft) -> list[dict[str, Any]]:
+    decayed: list[nn.Parameter] = []
+    exempt: list[nn.Parameter] = []
+    for adapter in handle.sites.values():
+        for name, parameter in adapter.named_parameters():
+            spared = name.partition(".")[0] in adapter.no_decay
+            (exempt if spared else decayed).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def rate(step: int, settings: TrainSettings) -> float:

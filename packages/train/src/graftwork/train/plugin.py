@@ -8,7 +8,7 @@ from graftwork.core.records import CommandSpec, SinkSpec
 
 @hookimpl
 def commands() -> Iterable[CommandSpec]:
-    """fit, evaluate, sample, export."""
+    """fit, evaluate, sample, export, import, merge, compose, resize."""
     yield CommandSpec(
         name="fit",
         target="graftwork.train.commands:fit",
@@ -29,9 +29,33 @@ def commands() -> Iterable[CommandSpec]:
     )
     yield CommandSpec(
         name="export",
-        target="graftwork.train.commands:export",
+        target="graftwork.train.command_export:export",
         summary="write a trained adapter in another tool's format",
         example="graftwork export runs/cat --format diffusers --out cat-lora",
+    )
+    yield CommandSpec(
+        name="import",
+        target="graftwork.train.command_export:import_",
+        summary="read another tool's adapter and write it as one of graftwork",
+        example="graftwork import cat.safetensors --backbone.kind tiny-sd --out cat",
+    )
+    yield CommandSpec(
+        name="merge",
+        target="graftwork.train.command_merge:merge",
+        summary="fold adapters into their backbone and write a plain model",
+        example="graftwork merge runs/cat runs/style --weights 1.0 0.6 --out cat-model",
+    )
+    yield CommandSpec(
+        name="compose",
+        target="graftwork.train.command_merge:compose",
+        summary="write one LoRA that does what several adapters do together",
+        example="graftwork compose runs/cat runs/style --weights 0.8 0.6 --out both",
+    )
+    yield CommandSpec(
+        name="resize",
+        target="graftwork.train.command_merge:resize",
+        summary="write an adapter as a LoRA of another rank",
+        example="graftwork resize runs/cat --rank 4 --out cat-small",
     )
 
 

@@ -22,6 +22,8 @@ from graftwork.core.versions import environment
 from graftwork.train import runfile
 from graftwork.train.runfile import RunFile
 
+HISTORY = "metrics.jsonl"
+
 
 class Run:
     """One run folder and the settings in it. `Run.create` makes one, `Run.open` reads one."""
@@ -88,6 +90,10 @@ class Run:
         Raises:
             GraftworkError: the run has not come to its end.
         """
+        if self.file.search is not None:
+            raise GraftworkError(
+                f"{self.folder}: is a search of many runs; give the best, {self.folder / 'best'}"
+            )
         if not (self.adapter / "adapter.json").is_file():
             raise GraftworkError(
                 f"{self.folder}: this run has no trained adapter yet; `graftwork resume` it"
@@ -96,13 +102,13 @@ class Run:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        path = self.folder / "metrics.jsonl"
+        path = self.folder / HISTORY
         with atomic.told(path), path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
-        path = self.folder / "metrics.jsonl"
+        path = self.folder / HISTORY
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [record for line in lines if (record := _parsed(line)) is not None]
 
@@ -115,7 +121,15 @@ class Run:
         kept = [record for record in self.history() if record["step"] <= step]
         (self.folder / "outcome.json").unlink(missing_ok=True)
         text = "".join(json.dumps(record) + "\n" for record in kept)
-        atomic.write_text(self.folder / "metrics.jsonl", text)
+        atomic.write_text(self.folder / HISTORY, text)
+
+    def adopt_history(self, path: Path) -> None:
+        """Take over the history of a checkpoint, which may be another run's.
+
+        Population-based training goes on from the better one of two runs: what it did up to
+        there is then this run's past too.
+        """
+        atomic.write_text(self.folder / HISTORY, path.read_text(encoding="utf-8"))
 
     def outcome(self) -> dict[str, Any] | None:
         """How the run ended, or None while it has not."""

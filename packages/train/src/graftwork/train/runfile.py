@@ -155,6 +155,11 @@ def check(table: Mapping[str, Any], *, name: str, base: Path | None = None) -> R
     return run
 
 
+def check_backbone(table: Any, *, name: str, base: Path | None = None) -> Chosen:
+    """Check a `[backbone]` table alone."""
+    return _chosen(table, "backbone", "backbones", name, base)
+
+
 def _chosen(table: Any, key: str, kind: str, name: str, base: Path | None) -> Chosen:
     table = dict(_as_table(table, key, name))
     plugin = table.pop("kind", None)

@@ -1,14 +1,17 @@
 """What a run is made of, built from its file: backbone, data, adapter and judges."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 
-from graftwork.core.errors import GraftworkError
-from graftwork.nn import Graft, graft, load_graft
+from graftwork.core.config import as_dict, parse
+from graftwork.core.errors import GraftworkError, GraftworkWarning
+from graftwork.nn import Graft, graft, load_graft, words
 from graftwork.nn.backbone import Backbone
 from graftwork.nn.dataset import Dataset
 from graftwork.nn.metric import Metric
@@ -63,9 +66,10 @@ def open_session(
         torch.set_num_threads(file.train.threads)
     data: Dataset = file.data.build()
     data.check()
+    _tell_skipped(data)
     backbone = backbone or file.backbone.build()
     assert backbone is not None
-    handle = _load(backbone, adapter) if adapter else _graft(backbone, file)
+    handle = _load(backbone, adapter) if adapter else _graft(backbone, file, data)
     accelerator = _accelerator(file)
     backbone.to(accelerator.device, _DTYPES[file.train.precision])
     return Session(
@@ -79,19 +83,39 @@ def open_session(
     )
 
 
-def _graft(backbone: Backbone, file: RunFile) -> Graft:
-    sites = file.adapter.own.get("sites") or backbone.default_sites()
+def _graft(backbone: Backbone, file: RunFile, data: Dataset) -> Graft:
+    learns_words = file.adapter.record.family == "token"  # type: ignore[attr-defined]
+    usual = backbone.token_sites() if learns_words else backbone.default_sites()
     try:
-        return graft(
+        handle = graft(
             backbone.module,
             file.adapter.kind,
-            file.adapter.settings,
-            sites=sites,
+            _named(file.adapter.settings, data),
+            sites=file.adapter.own.get("sites") or usual,
             seed=derive(file.seed, "adapter"),
         )
+        words.require_words(handle, data.captions())
+        return handle
     except GraftworkError as error:
         place = str(error).removeprefix("adapter.")
         raise GraftworkError(f"{file.name}: adapter.{place}") from error
+
+
+def _named(settings: Any, data: Dataset) -> Any:
+    """The adapter's settings, where they leave it open with the trigger as placeholder."""
+    if getattr(settings, "placeholder", None) != "" or data.trigger is None:
+        return settings
+    return parse(type(settings), {**as_dict(settings), "placeholder": data.trigger}, "adapter")
+
+
+def _tell_skipped(data: Dataset) -> None:
+    if data.skipped:
+        count, first = len(data.skipped), data.skipped[0].name
+        warnings.warn(
+            f"data: passed over {count} files that are no images ('{first}' first)",
+            GraftworkWarning,
+            stacklevel=3,
+        )
 
 
 def _load(backbone: Backbone, adapter: Path) -> Graft:

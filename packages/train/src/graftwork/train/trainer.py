@@ -9,6 +9,7 @@ from torch import Tensor
 from graftwork.core.errors import GraftworkError
 from graftwork.core.sink import Sink
 from graftwork.nn.loss import Loss
+from graftwork.nn.words import has_opposites
 from graftwork.train import seeds
 from graftwork.train.optimizer import make_optimizer, rate
 from graftwork.train.session import Session
@@ -33,10 +34,11 @@ class Trainer:
                 f"{file.name}: loss: {self._asking('free')} compares captions with and without "
                 "a trigger; set data.trigger, or take the loss out"
             )
+        self._require_pair()
         self.sinks: list[Sink] = [sink.build() for sink in file.sink]
         self.examples = session.backbone.prepare(session.data)
         self.parameters = list(session.handle.parameters())
-        optimizer = make_optimizer(self.parameters, file.optimizer)
+        optimizer = make_optimizer(session.handle, file.optimizer)
         self.optimizer = session.accelerator.prepare(optimizer)
 
     def step(self, step: int) -> dict[str, float]:
@@ -84,6 +86,20 @@ class Trainer:
 
     def _asking(self, need: str) -> str:
         return next(kind for kind, (_, loss) in self.losses.items() if need in loss.needs)
+
+    def _require_pair(self) -> None:
+        """A loss that needs a learned negative word, and an adapter with one, want each other."""
+        file, pair = self.session.file, has_opposites(self.session.handle)
+        if "negative" in self.needs and not pair:
+            raise GraftworkError(
+                f"{file.name}: loss: {self._asking('negative')} trains a word and its negative, "
+                f"and '{file.adapter.kind}' has no negative; choose an adapter such as dreamartist"
+            )
+        if pair and "negative" not in self.needs:
+            raise GraftworkError(
+                f"{file.name}: adapter.kind: '{file.adapter.kind}' has a negative word that no "
+                "loss trains; put a loss such as dreamartist in"
+            )
 
     def _average_gradients(self) -> None:
         """Mean over processes, in one message: an adapter's gradients are few.

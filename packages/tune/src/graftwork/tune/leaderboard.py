@@ -11,6 +11,7 @@ from graftwork.train.overrides import get_value
 from graftwork.train.run import Run
 from graftwork.train.runfile import RunFile
 from graftwork.train.settings import SearchSettings
+from graftwork.tune.space import WHOLE, label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def read_leaderboard(folder: Path, file: RunFile, *, seconds: float) -> Leaderbo
     search = file.search
     assert search is not None
     runs = sorted((folder / "trials").glob("*")) if (folder / "trials").exists() else []
-    rows = [_row(run, folder, search) for run in runs if (run / "run.toml").exists()]
+    rows = [_row(run, folder, file) for run in runs if (run / "run.toml").exists()]
     rows.sort(key=lambda row: _rank(row, search))
     axes = _axes(rows, search)
     finished = [row.id for row in rows if row.status == "finished" and row.value is not None]
@@ -104,8 +105,9 @@ def _axes(rows: Sequence[Row], search: SearchSettings) -> list[str]:
     return [learned, preserved] if preserved else [learned]
 
 
-def _row(path: Path, folder: Path, search: SearchSettings) -> Row:
-    run = Run.open(path)
+def _row(path: Path, folder: Path, file: RunFile) -> Row:
+    run, search = Run.open(path), file.search
+    assert search is not None
     history = run.history()
     evaluations = [record for record in history if "metrics" in record]
     outcome = run.outcome() or {}
@@ -113,6 +115,8 @@ def _row(path: Path, folder: Path, search: SearchSettings) -> Row:
     metrics = evaluations[-1]["metrics"] if evaluations else {}
     trained = len(evaluations) > 1
     settings = {name: get_value(table, name) for name in search.over}
+    if WHOLE in settings:
+        settings[WHOLE] = label(table[WHOLE], (file.space or {})[WHOLE])
     return Row(
         id=path.name,
         folder=str(path.relative_to(folder)),

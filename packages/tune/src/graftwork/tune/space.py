@@ -1,6 +1,6 @@
 """The search space of a run file: which settings vary, and over what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from graftwork.train.overrides import get_value, set_value
 from graftwork.train.runfile import PLAIN_TABLES, RunFile
 
 METHOD = "adapter.kind"
+WHOLE = "adapter"
+"""Searches over whole tables: a method with the settings that belong to it."""
 _INTERVAL = {"low", "high", "log"}
 
 
@@ -54,6 +56,7 @@ def search_space(file: RunFile) -> dict[str, Range]:
         if name not in file.search.over:
             near = did_you_mean(name, file.search.over)
             raise GraftworkError(f"{file.name}: search.space: '{name}' is not in search.over{near}")
+    _refuse_whole_and_part(file)
     space: dict[str, Range] = {}
     for name in _in_order(file):
         place = f"{file.name}: search.over: '{name}'"
@@ -62,6 +65,8 @@ def search_space(file: RunFile) -> dict[str, Range]:
         )
         if name == METHOD:
             _check_methods(space[name], f"{file.name}: search.space: {METHOD}")
+        if name == WHOLE:
+            _check_tables(space[name], f"{file.name}: search.space: {WHOLE}")
     _check_values(file, space)
     return {name: space[name] for name in file.search.over}
 
@@ -78,6 +83,24 @@ def _in_order(file: RunFile) -> Sequence[str]:
     return sorted(over, key=lambda name: name != METHOD)
 
 
+def _refuse_whole_and_part(file: RunFile) -> None:
+    assert file.search is not None
+    parts = [name for name in file.search.over if name.startswith(f"{WHOLE}.")]
+    if WHOLE in file.search.over and parts:
+        raise GraftworkError(
+            f"{file.name}: search.over: 'adapter' stands for all of its settings; take out "
+            f"'{parts[0]}' and write it into the tables of [search.space]"
+        )
+
+
+def label(table: Mapping[str, Any], choices: Sequence[Mapping[str, Any]]) -> str:
+    """How tables and pictures name an adapter: "lora, rank 4", by the choice that it came from."""
+    fits = (one for one in choices if all(table.get(key) == value for key, value in one.items()))
+    found = next(fits, {"kind": table["kind"]})
+    rest = (f"{key} {value}" for key, value in found.items() if key not in ("kind", "sites"))
+    return ", ".join([str(found.get("kind", table["kind"])), *rest])
+
+
 def _check_methods(range_: Range, place: str) -> None:
     if isinstance(range_, Interval):
         raise GraftworkError(f"{place}: expected a list of methods; write their names")
@@ -88,18 +111,32 @@ def _check_methods(range_: Range, place: str) -> None:
             raise GraftworkError(f"{place}: {error}") from error
 
 
+def _check_tables(range_: Range, place: str) -> None:
+    tables = range_.values if isinstance(range_, Choices) else ()
+    if not tables or not all(isinstance(table, Mapping) and "kind" in table for table in tables):
+        raise GraftworkError(
+            f'{place}: expected tables with a kind, as [[search.space.adapter]] with kind = "lora"'
+        )
+
+
 def trial_table(file: RunFile, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The document of one trial: the file with `settings`, without the search.
 
     Settings of `[adapter]` reach the kinds that have them; another kind's are left out.
     """
     table = file.without_search().table()
+    if WHOLE in settings:
+        sites = {key: value for key, value in table[WHOLE].items() if key == "sites"}
+        table = set_value(table, WHOLE, {**sites, **settings[WHOLE]}, place=file.name)
     if METHOD in settings:
         table = set_value(table, METHOD, settings[METHOD], place=file.name)
     for name, value in settings.items():
-        table = set_value(table, name, value, place=file.name)
-    known = {"kind", "sites", *_settings_of("adapters", table["adapter"]["kind"])}
-    table["adapter"] = {key: value for key, value in table["adapter"].items() if key in known}
+        if name != WHOLE:
+            table = set_value(table, name, value, place=file.name)
+    if WHOLE in settings:
+        return table
+    known = {"kind", "sites", *_settings_of("adapters", table[WHOLE]["kind"])}
+    table[WHOLE] = {key: value for key, value in table[WHOLE].items() if key in known}
     return table
 
 
@@ -119,7 +156,9 @@ def _given(value: Any, place: str) -> Range:
 
 def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Range:
     if name == METHOD:
-        return Choices(tuple(record.name for record in registry.records("adapters")))
+        return Choices(tuple(_interchangeable(file)))
+    if name == WHOLE:
+        raise GraftworkError(f"{place}: list the adapters, as [[search.space.adapter]] tables")
     found = _annotation(file, name, space, place)
     if found is None:
         raise GraftworkError(f"{place} has no range of its own; give one in [search.space]")
@@ -128,6 +167,14 @@ def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Ra
     assert found.low is not None
     assert found.high is not None
     return Interval(found.low, found.high, found.log)
+
+
+def _interchangeable(file: RunFile) -> Iterator[str]:
+    """Methods for the file's sites: learned words sit on others than the rest."""
+    words = file.adapter.record.family == "token"  # type: ignore[attr-defined]
+    for record in registry.records("adapters"):
+        if (record.family == "token") == words:  # type: ignore[attr-defined]
+            yield record.name
 
 
 def _annotation(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Search | None:

@@ -16,7 +16,7 @@ from graftwork.nn.backbone import Backbone
 from graftwork.train import fit, runfile
 from graftwork.train.checkpoint import latest
 from graftwork.train.fit import Evaluated, Fit
-from graftwork.train.run import Run
+from graftwork.train.run import HISTORY, Run
 from graftwork.train.runfile import RunFile
 from graftwork.tune.space import trial_table
 
@@ -71,9 +71,10 @@ class Trial(tune.Trainable):
         return Evaluated(last["step"], last["metrics"], latest(self.fit.run.checkpoints))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Copy the run's newest checkpoint to where Ray keeps it."""
+        """Copy the run's newest checkpoint, and how it came there, to where Ray keeps it."""
         assert self.checkpoint is not None
         shutil.copytree(self.checkpoint, Path(checkpoint_dir) / _CHECKPOINT)
+        shutil.copyfile(self.folder / HISTORY, Path(checkpoint_dir) / HISTORY)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint: this trial's own, or another's (population-based training)."""
@@ -130,6 +131,8 @@ class Trial(tune.Trainable):
                 if checkpoint is None and (known := self._known()):
                     checkpoint = latest(known.checkpoints)
                 run = Run.open(folder).revised(self.file)
+                if checkpoint is not None and checkpoint.name == _CHECKPOINT:
+                    run.adopt_history(checkpoint.with_name(HISTORY))
                 self.fit = fit.reopen(run, checkpoint=checkpoint, cache=cache, backbone=backbone)
             else:
                 self.fit = fit.start(self.file, folder, cache=cache, backbone=backbone)

@@ -1,6 +1,7 @@
 """The documentation of fields: the string literal that stands under each of them."""
 
 import ast
+import dataclasses
 import functools
 import inspect
 import textwrap
@@ -11,12 +12,18 @@ from itertools import pairwise
 def field_docs(cls: type) -> dict[str, str]:
     """Field name to its one-paragraph documentation, inherited fields included.
 
+    A class that is made rather than written has it in its fields' metadata, under "help".
     Empty where the source cannot be read, as in an interactive session.
     """
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         docs.update(_own_docs(base))
-    return docs
+    return docs | _made_docs(cls)
+
+
+def _made_docs(cls: type) -> dict[str, str]:
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    return {field.name: field.metadata["help"] for field in fields if "help" in field.metadata}
 
 
 def _own_docs(cls: type) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Stable Diffusion (Rombach et al. 2022, arXiv:2112.10752) as a backbone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -9,20 +11,31 @@ from diffusers import StableDiffusionPipeline
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graftwork.backbones.diffusion import latents, pixels, preparing, sampling, schedule, text
+from graftwork.backbones.diffusion import (
+    conditions,
+    latents,
+    pixels,
+    preparing,
+    sampling,
+    schedule,
+)
 from graftwork.backbones.diffusion.examples import Draw, Examples
-from graftwork.backbones.diffusion.loading import load_pipeline
+from graftwork.backbones.diffusion.loading import load_pipeline, quiet
 from graftwork.backbones.diffusion.parts import Parts, move
 from graftwork.backbones.diffusion.settings import StableDiffusionConfig, TinySDConfig
+from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
-from graftwork.nn import fingerprint, frozen
+from graftwork.nn import fingerprint, frozen, grafts
 from graftwork.nn.backbone import Backbone
+from graftwork.nn.branches import acting_on
 from graftwork.nn.dataset import Dataset
 from graftwork.nn.denoising import DenoisingStep
+from graftwork.nn.words import LearnedWords
 
 SITES = ("unet.*.attn?.to_[qkv]", "unet.*.attn?.to_out.0")
 """Query, key, value and output projections of the UNet's attention: 128 in Stable Diffusion 1."""
-_OFFERS = frozenset({"prediction", "free"})
+TOKEN_SITES = ("text_encoder.*token_embedding",)
+"""What learned words extend."""
 
 
 class StableDiffusion(Backbone):
@@ -42,7 +55,11 @@ class StableDiffusion(Backbone):
         super().__init__(settings)
         self.pipeline = pipeline = self._load(settings)
         """The same modules as diffusers knows them."""
-        self.module = Parts(unet=pipeline.unet, text_encoder=pipeline.text_encoder)
+        self.module = Parts(
+            unet=pipeline.unet,
+            text_encoder=pipeline.text_encoder,
+            tokenizer=pipeline.tokenizer,
+        )
         self.vae = pipeline.vae.requires_grad_(False).eval()
         self.tokenizer = pipeline.tokenizer
         self.scheduler = schedule.ddim(pipeline.scheduler.config)
@@ -64,6 +81,10 @@ class StableDiffusion(Backbone):
         """The projections of every attention block of the UNet."""
         return SITES
 
+    def token_sites(self) -> tuple[str, ...]:
+        """The text encoder's token embedding."""
+        return TOKEN_SITES
+
     def prepare(self, data: Dataset) -> Examples:
         """Encode a data set once. Raises `GraftworkError` for data that cannot be used."""
         return preparing.prepare(
@@ -80,6 +101,17 @@ class StableDiffusion(Backbone):
         move(self.module, device, dtype)
         move(self.vae, device, torch.float32 if self.settings.vae_float32 else dtype)
 
+    def save(self, folder: Path) -> None:
+        """Write the pipeline, as `StableDiffusionPipeline.from_pretrained` loads it.
+
+        Raises:
+            GraftworkError: an adapter is still on it, or the folder is taken.
+        """
+        if grafts(self.module):
+            raise GraftworkError("save: adapters are on the backbone; merge or detach them first")
+        with atomic.folder(folder) as target, quiet():
+            self.pipeline.save_pretrained(target)
+
     def fingerprint(self) -> str:
         """Hash of the architecture and weights of UNet and text encoder, as they are now."""
         return fingerprint(self.module)
@@ -95,9 +127,12 @@ class StableDiffusion(Backbone):
         """Noise `examples[indices]` and predict under the captions that `needs` asks for.
 
         Raises:
-            GraftworkError: "free" is needed and the data has no trigger.
+            GraftworkError: "free" is needed and the data has no trigger, "negative" and no graft
+                has learned a negative word, or a graft acts on one branch under gradient
+                checkpointing.
         """
-        _check(needs, examples)
+        words = LearnedWords.of(self.module)
+        conditions.require(needs, examples, words)
         draw = Draw.from_generator(
             examples,
             indices,
@@ -107,16 +142,19 @@ class StableDiffusion(Backbone):
         )
         index = torch.as_tensor(indices)
         step = self._noised(examples, index, draw)
-        rows = {"prediction": examples.captions[index].masked_fill(draw.dropped.cpu(), 0)}
-        if examples.free is not None:
-            rows["free"] = examples.free[index]
-        rows = {need: rows[need] for need in rows if need in needs}
-        adapted = self._adapted(step.noisy, draw.timesteps, examples, rows)
+        captions = conditions.captions(examples, index, draw, needs=needs, words=words)
+        adapted: dict[str, Tensor] = {}
+        for branch, own in conditions.by_branch(captions, self.module):
+            with acting_on(self.module, branch):
+                condition = conditions.embed(own, examples=examples, parts=self.module, words=words)
+                adapted |= self._adapted(step.noisy, draw.timesteps, condition)
+        free = examples.free[index] if examples.free is not None and "free" in needs else None
         return replace(
             step,
             prediction=adapted.get("prediction"),
+            negative=adapted.get("negative"),
             adapted_free=adapted.get("free"),
-            frozen_free=self._frozen(step.noisy, draw.timesteps, examples, rows.get("free")),
+            frozen_free=self._frozen(step.noisy, draw.timesteps, examples, free),
         )
 
     def sample(  # type: ignore[override]  # names the settings that it takes
@@ -162,22 +200,19 @@ class StableDiffusion(Backbone):
             clean=latents.scale(self.vae, latent).to(device),
             noise=draw.noise.to(device),
             alpha_bar=self.alpha_bars[draw.timesteps.cpu()].to(device),
+            time=(draw.timesteps / max(1, len(self.alpha_bars) - 1)).to(device),
+            decode=partial(latents.raw, self.vae),
         )
 
     def _adapted(
-        self, noisy: Tensor, timesteps: Tensor, examples: Examples, rows: dict[str, Tensor]
+        self, noisy: Tensor, timesteps: Tensor, condition: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """One pass of the adapted UNet over all the captions that are asked for."""
-        if not rows:
+        if not condition:
             return {}
-        wanted = torch.cat(list(rows.values()))
-        if self.module.text_is_adapted():
-            condition = text.embed_rows(self.module.text_encoder, examples.token_ids, wanted)
-        else:
-            condition = examples.embeddings[wanted]
-        times = len(rows)
-        predicted = self._predict(noisy.repeat(times, 1, 1, 1), timesteps.repeat(times), condition)
-        return dict(zip(rows, predicted.chunk(times), strict=True))
+        times, embeddings = len(condition), torch.cat(list(condition.values()))
+        predicted = self._predict(noisy.repeat(times, 1, 1, 1), timesteps.repeat(times), embeddings)
+        return dict(zip(condition, predicted.chunk(times), strict=True))
 
     @torch.no_grad()
     def _frozen(
@@ -197,16 +232,3 @@ class StableDiffusion(Backbone):
             encoder_hidden_states=condition.to(device, dtype),
         )
         return output.sample.float()
-
-
-def _check(needs: frozenset[str], examples: Examples) -> None:
-    unknown = needs - _OFFERS
-    if unknown:
-        raise GraftworkError(
-            f"loss: it needs '{min(unknown)}', which Stable Diffusion does not compute; "
-            f"known: {', '.join(sorted(_OFFERS))}"
-        )
-    if "free" in needs and examples.free is None:
-        raise GraftworkError(
-            "loss: one of them (such as cat) needs captions with a trigger; set data.trigger"
-        )

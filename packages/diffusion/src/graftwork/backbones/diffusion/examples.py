@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,26 +20,31 @@ class Examples:
     """Mean of each image's latent distribution."""
     deviation: Float[Tensor, "n c h w"]
     """Its standard deviation."""
-    token_ids: Int[Tensor, "texts tokens"]
-    """Token ids of all texts."""
     embeddings: Float[Tensor, "texts tokens dims"]
-    """What the frozen text encoder makes of them."""
+    """What the frozen text encoder makes of all texts."""
     captions: Int[Tensor, "n"]
     """The row of each image's caption."""
     free: Int[Tensor, "n"] | None = None
     """The row of each caption without its trigger; None when the data has no trigger."""
+    texts: tuple[str, ...] = ()
+    """The texts themselves, which a graft on the text encoder reads anew in every step."""
 
     def __len__(self) -> int:
         return len(self.mean)
 
+    def spelled(self, rows: Int[Tensor, "b"]) -> list[str]:
+        """The texts of rows."""
+        return [self.texts[row] for row in rows.tolist()]
+
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name, for a file."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """`tensors` undone. Raises `TypeError` when a name is missing or unknown."""
-        return cls(**tensors)
+        """`tensors` undone, without texts. Raises `TypeError` for a missing or unknown name."""
+        named: dict[str, Any] = dict(tensors)
+        return cls(**named)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,9 +36,14 @@ def scale(vae: Any, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w
 
 def decode(vae: Any, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 height width"]:
     """Pictures in 0..1 from latents as the UNet knows them, in float32."""
+    return (raw(vae, latents) / 2 + 0.5).clamp(0, 1)
+
+
+def raw(vae: Any, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 height width"]:
+    """What the decoder gives for latents as the UNet knows them: about -1..1, in float32."""
     unscaled = latents / vae.config.scaling_factor + _shift(vae)
-    pictures = vae.decode(unscaled.to(vae.dtype)).sample.float()
-    return (pictures / 2 + 0.5).clamp(0, 1)
+    pictures: Tensor = vae.decode(unscaled.to(vae.dtype)).sample
+    return pictures.float()
 
 
 def _shift(vae: Any) -> float:

@@ -98,7 +98,7 @@ def _is_part(name: str, value: Any) -> bool:
 
 def _from_pretrained(source: str, place: str | Path, **options: Any) -> StableDiffusionPipeline:
     try:
-        with _quiet():
+        with quiet():
             pipeline = StableDiffusionPipeline.from_pretrained(
                 source,
                 use_safetensors=True,
@@ -118,7 +118,7 @@ def _from_single_file(file: Path, config: str | None) -> StableDiffusionPipeline
     _check_weights(file)
     local = config is not None and Path(config).is_dir()
     try:
-        with _quiet():
+        with quiet():
             pipeline = StableDiffusionPipeline.from_single_file(
                 str(file),
                 config=config,
@@ -169,7 +169,7 @@ def _short(error: BaseException) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The libraries' progress bars off, and as they were afterwards."""
     bars = [log for log in (diffusers_logging, transformers_logging) if _shows_bars(log)]
     for log in bars:

@@ -7,17 +7,17 @@ rank where there is none, so a file without metadata loads at another strength.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
+from graftwork.backbones.diffusion import sgm
 from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
+from graftwork.nn import tensorfile
+from graftwork.nn.factors import Factors
 
 NAME = "pytorch_lora_weights.safetensors"
 PARTS = ("unet", "text_encoder")
@@ -32,36 +32,13 @@ _LEAVES = {
 _KEY = re.compile(rf"(.+)\.({'|'.join(map(re.escape, _LEAVES))})")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """The change of one module: scale B A, and DoRA's magnitude."""
-
-    down: Float[Tensor, "rank cols"]
-    """A."""
-    up: Float[Tensor, "rows rank"]
-    """B."""
-    magnitude: Float[Tensor, "rows"] | None
-    """m of DoRA."""
-    scale: float
-    """What multiplies B A."""
-
-    @property
-    def rank(self) -> int:
-        """Rows of A."""
-        return len(self.down)
-
-
 def is_lora_file(path: Path) -> bool:
-    """Whether the file, or the one in this folder, is in this layout."""
+    """Whether the file, or the one in this folder, is in this layout or an older one."""
     if path.is_dir():
         return (path / NAME).is_file()
-    if path.suffix != ".safetensors":
-        return False
-    try:
-        with safe_open(path, "pt") as file:
-            keys = list(file.keys())
-    except (OSError, SafetensorError):
-        return False
+    if sgm.has_blocks(path):
+        return True
+    keys = tensorfile.keys(path)
     return any("lora" in key for key in keys) and all(key.split(".")[0] in PARTS for key in keys)
 
 
@@ -83,47 +60,48 @@ def write(
     return file
 
 
-def read(path: Path, *, text_model: bool) -> dict[str, Layer]:
-    """The layers of a file by module name; `text_model` tells how the text encoder names its own.
+def read(path: Path, model: nn.Module) -> dict[str, Factors]:
+    """The layers of a file by module name of `model`.
 
     Raises:
         GraftworkError: the file is cut short, holds something else, or a tensor is missing,
             mis-shaped or not finite.
     """
     file = path / NAME if path.is_dir() else path
-    tensors, metadata = _load(file)
-    layers: dict[str, Layer] = {}
-    for part in PARTS:
+    tensors, metadata = tensorfile.read(file)
+    if sgm.has_blocks(file):
+        tensors = sgm.current_names(tensors, getattr(model.unet, "config", None), file)
+    parts = [part for part in (*PARTS, "text_encoder_2") if hasattr(model, part)]
+    _refuse_others(tensors, parts, file)
+    layers: dict[str, Factors] = {}
+    for part in parts:
         own = _without_prefix(part, tensors)
         if own:
-            config = _without_prefix(part, metadata)
+            config = _without_prefix(part, _config(metadata, file))
             named = _grouped(_current_names(part, own), file)
+            deep = hasattr(getattr(model, part), "text_model")
             for module, leaves in named.items():
-                name = _module_name(part, module, text_model=text_model)
+                name = _module_name(part, module, deep=deep)
                 layers[name] = _layer(module, leaves, config, file)
     if not layers:
         raise GraftworkError(f"{file}: holds no LoRA of a UNet or text encoder; give another file")
     return layers
 
 
-def _load(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(file, "pt") as content:
-            tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-            metadata = json.loads((content.metadata() or {}).get(_METADATA, "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise GraftworkError(
-            f"{file}: missing, cut short or altered; copy the adapter again"
-        ) from error
-    for key, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise GraftworkError(f"{file}: '{key}' holds NaN or infinity; use another checkpoint")
-        if key.split(".")[0] not in PARTS:
+def _refuse_others(tensors: Mapping[str, Tensor], parts: list[str], file: Path) -> None:
+    for key in tensors:
+        if key.split(".")[0] not in parts:
             raise GraftworkError(
-                f"{file}: '{key}' belongs to no part of Stable Diffusion 1 or 2; use it with the "
-                "pipeline it was made for"
+                f"{file}: '{key}' belongs to no part of this model ({', '.join(parts)}); use it "
+                "with the pipeline it was made for"
             )
-    return tensors, metadata
+
+
+def _config(metadata: Mapping[str, str], file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(metadata.get(_METADATA, "{}")))
+    except (ValueError, TypeError) as error:
+        raise GraftworkError(f"{file}: its metadata is damaged; copy the adapter again") from error
 
 
 def _without_prefix(part: str, entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,16 +136,17 @@ def _grouped(tensors: Mapping[str, Tensor], file: Path) -> dict[str, dict[str, T
     return named
 
 
-def _module_name(part: str, module: str, *, text_model: bool) -> str:
-    if part == "text_encoder":
+def _module_name(part: str, module: str, *, deep: bool) -> str:
+    """`deep` tells whether this text encoder has the level that the newest ones dropped."""
+    if part != "unet":
         module = module.removeprefix("text_model.")
-        module = f"text_model.{module}" if text_model else module
+        module = f"text_model.{module}" if deep else module
     return f"{part}.{module}"
 
 
 def _layer(
     module: str, leaves: Mapping[str, Tensor], config: Mapping[str, Any], file: Path
-) -> Layer:
+) -> Factors:
     for needed in ("down", "up"):
         if needed not in leaves:
             raise GraftworkError(f"{file}: '{module}' lacks one factor; copy the adapter again")
@@ -175,7 +154,7 @@ def _layer(
     if len(down) != up.shape[1]:
         raise GraftworkError(f"{file}: the factors of '{module}' differ in rank; save it again")
     magnitude = leaves.get("magnitude")
-    return Layer(
+    return Factors(
         down=down,
         up=up,
         magnitude=None if magnitude is None else magnitude.flatten(),

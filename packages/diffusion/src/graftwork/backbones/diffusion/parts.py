@@ -2,22 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
+from graftwork.backbones.diffusion.text import token_ids
 from graftwork.nn import grafts
 from graftwork.nn.match import backbone_modules
 
 
 class Parts(nn.Module):
-    """UNet and text encoder, frozen. The names of the children begin the names of sites."""
+    """UNet and text encoder, frozen. The names of the children begin the names of sites.
 
-    def __init__(self, *, unet: nn.Module, text_encoder: nn.Module) -> None:
+    It is a `graftwork.nn.words.Reader`: learned words may start from words it has tokens for.
+    """
+
+    def __init__(self, *, unet: nn.Module, text_encoder: nn.Module, tokenizer: Any = None) -> None:
         super().__init__()
+        self.tokenizer = tokenizer
         self.unet = unet
         self.text_encoder = text_encoder
         self.requires_grad_(False).eval()
+
+    def token_ids(self, text: str) -> list[int]:
+        """Ids of a text's tokens, without those that mark its start, its end or padding."""
+        return token_ids(self.tokenizer, text)
 
     @property
     def device(self) -> torch.device:

@@ -1,4 +1,4 @@
-"""What this distribution registers: two backbones and a file format."""
+"""What this distribution registers: two backbones and two file formats."""
 
 from graftwork.core import BackboneSpec, FormatSpec, hookimpl
 
@@ -31,14 +31,23 @@ def backbones() -> list[BackboneSpec]:
 
 @hookimpl
 def formats() -> list[FormatSpec]:
-    """The files that `StableDiffusionPipeline.load_lora_weights` reads."""
+    """The files that `load_lora_weights` and `load_textual_inversion` of diffusers read."""
     return [
         FormatSpec(
             name="diffusers",
             target=f"{_HERE}.lora_format:DiffusersFormat",
+            config="graftwork.nn.converting:SVDConfig",
             summary="LoRA and DoRA as diffusers pipelines load and save them",
             suffixes=(".safetensors",),
             reads=True,
             writes=True,
-        )
+        ),
+        FormatSpec(
+            name="embeddings",
+            target=f"{_HERE}.embeddings_format:EmbeddingsFormat",
+            summary="learned words as diffusers and A1111 load them, one file for each",
+            suffixes=(".safetensors",),
+            reads=True,
+            writes=True,
+        ),
     ]

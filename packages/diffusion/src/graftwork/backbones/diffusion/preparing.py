@@ -1,5 +1,7 @@
 """From a data set to examples: the VAE and the text encoder run once, here."""
 
+from dataclasses import replace
+
 import torch
 
 from graftwork.backbones.diffusion import latents, text
@@ -10,6 +12,7 @@ from graftwork.backbones.diffusion.pixels import to_pixels
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import fingerprint, frozen
 from graftwork.nn.dataset import Dataset
+from graftwork.nn.words import LearnedWords
 
 
 def prepare(
@@ -37,21 +40,22 @@ def prepare(
         mean, deviation = latents.encode(
             vae, (to_pixels(data.image(index), side) for index in range(len(data)))
         )
-        ids = text.tokenize(tokenizer, texts)
         with torch.no_grad(), frozen(parts):
+            ids = text.tokenize(tokenizer, texts)
             embeddings = text.embed(parts.text_encoder, ids).float().cpu()
         row = {words: number for number, words in enumerate(texts)}
         return Examples(
             mean=mean,
             deviation=deviation,
-            token_ids=ids,
             embeddings=embeddings,
             captions=torch.tensor([row[words] for words in captions]),
             free=torch.tensor([row[words] for words in free]) if free else None,
         )
 
+    text.warn_of_cuts(tokenizer, texts, LearnedWords.of(parts))
     models = fingerprint(vae), fingerprint(parts.text_encoder)
-    return cached(cache, key_of(data.hash(), captions, free, models, side), encode)
+    encoded = cached(cache, key_of(data.hash(), captions, free, models, side), encode)
+    return replace(encoded, texts=tuple(texts))
 
 
 def _free_captions(data: Dataset) -> list[str] | None:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from graftwork.backbones.diffusion import latents, text
 from graftwork.backbones.diffusion.parts import Parts, evaluating
+from graftwork.nn.branches import acting_on, branched
+from graftwork.nn.words import LearnedWords
 
 
 @torch.no_grad()
@@ -26,22 +28,28 @@ def sample(
     guidance: float,
     batch: int,
 ) -> Float[Tensor, "n 3 height width"]:
-    """Pictures in 0..1, `batch` at a time; every distinct prompt is encoded once."""
-    texts = list(dict.fromkeys(["", *prompts]))
-    rows = torch.tensor([texts.index(prompt) for prompt in prompts], device=parts.device)
+    """Pictures in 0..1, `batch` at a time; every distinct prompt is encoded once.
+
+    The negative prompt is empty, save for a prompt with a learned word that has an opposite.
+    """
+    words = LearnedWords.of(parts)
+    text.warn_of_cuts(tokenizer, list(dict.fromkeys(prompts)), words)
+    negatives = [words.negative(prompt) for prompt in prompts]
     shape = (vae.config.latent_channels, latent_side, latent_side)
     with evaluating(parts):
-        embeddings = text.embed(parts.text_encoder, text.tokenize(tokenizer, texts))
-        embeddings = embeddings.to(parts.dtype)
+        with acting_on(parts, "positive"):
+            prompt = text.embed_texts(parts.text_encoder, tokenizer, prompts, words)
+        with acting_on(parts, "negative"):
+            negative = text.embed_texts(parts.text_encoder, tokenizer, negatives, words)
         pictures = []
         for start in range(0, len(prompts), batch):
             here = slice(start, start + batch)
             latent = denoise(
-                parts.unet,
+                parts,
                 scheduler,
                 start_noise(shape, seeds[here]).to(parts.device),
-                prompt=embeddings[rows[here]],
-                empty=embeddings[:1],
+                prompt=prompt[here].to(parts.dtype),
+                negative=negative[here].to(parts.dtype),
                 steps=steps,
                 guidance=guidance,
             )
@@ -57,29 +65,50 @@ def start_noise(shape: Sequence[int], seeds: Sequence[int]) -> Float[Tensor, "n 
 
 
 def denoise(
-    unet: Any,
+    parts: Parts,
     scheduler: DDIMScheduler,
     noise: Float[Tensor, "n c h w"],
     *,
     prompt: Float[Tensor, "n tokens dims"],
-    empty: Float[Tensor, "1 tokens dims"],
+    negative: Float[Tensor, "n tokens dims"],
     steps: int,
     guidance: float,
 ) -> Float[Tensor, "n c h w"]:
     """Latents from noise by deterministic DDIM.
 
-    eps = eps_empty + guidance (eps_prompt - eps_empty); up to 1 the empty prompt is not run.
+    eps = eps_neg + guidance (eps_prompt - eps_neg); up to 1 the negative prompt is not run.
     """
-    guided = guidance > 1
-    condition = torch.cat([empty.expand_as(prompt), prompt]) if guided else prompt
     scheduler.set_timesteps(steps, device=noise.device)
     latent = noise * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:
-        entry = torch.cat([latent, latent]) if guided else latent
-        entry = scheduler.scale_model_input(entry, timestep).to(prompt.dtype)
-        prediction = unet(entry, timestep, encoder_hidden_states=condition).sample.float()
-        if guided:
-            without, with_prompt = prediction.chunk(2)
-            prediction = without + guidance * (with_prompt - without)
+        entry = scheduler.scale_model_input(latent, timestep).to(prompt.dtype)
+        if guidance > 1:
+            without, prediction = _both(parts, entry, timestep, prompt=prompt, negative=negative)
+            prediction = without + guidance * (prediction - without)
+        else:
+            with acting_on(parts, "positive"):
+                prediction = _predict(parts, entry, timestep, prompt)
         latent = scheduler.step(prediction, timestep, latent).prev_sample
     return latent
+
+
+def _both(
+    parts: Parts, entry: Tensor, timestep: Tensor, *, prompt: Tensor, negative: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The predictions under the negative prompt and the prompt.
+
+    In one pass, or in two where a graft acts on one of them alone.
+    """
+    if not branched(parts):
+        whole = _predict(parts, torch.cat([entry] * 2), timestep, torch.cat([negative, prompt]))
+        without, under_prompt = whole.chunk(2)
+        return without, under_prompt
+    with acting_on(parts, "negative"):
+        without = _predict(parts, entry, timestep, negative)
+    with acting_on(parts, "positive"):
+        return without, _predict(parts, entry, timestep, prompt)
+
+
+def _predict(parts: Parts, entry: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+    output: Tensor = parts.unet(entry, timestep, encoder_hidden_states=condition).sample
+    return output.float()

@@ -1,4 +1,8 @@
-"""Captions as token ids and as embeddings."""
+"""Captions as token ids and as embeddings.
+
+Learned words (`graftwork.nn.words`) stand for several ids each. What lies between them is
+tokenised piece by piece, as the tokenizers library does around tokens that were added to it.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -8,13 +12,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from graftwork.core.errors import GraftworkWarning
+from graftwork.nn.words import LearnedWords
+
 _BATCH = 16
+_NONE = LearnedWords()
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str]) -> Int[Tensor, "texts tokens"]:
-    """Token ids, padded to the encoder's length. A text that is too long is cut, with a warning."""
-    for text in texts:
-        _warn_of_cut(tokenizer, text)
+def tokenize(
+    tokenizer: Any, texts: Sequence[str], words: LearnedWords = _NONE
+) -> Int[Tensor, "texts tokens"]:
+    """Token ids, padded to the encoder's length. A text that is too long is cut."""
     tokens = tokenizer(
         list(texts),
         padding="max_length",
@@ -23,7 +31,18 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> Int[Tensor, "texts tokens"
         return_tensors="pt",
     )
     ids: Tensor = tokens.input_ids
+    for row, text in enumerate(texts):
+        if words.used_in(text):
+            ids[row] = torch.tensor(_padded(tokenizer, token_ids(tokenizer, text, words)))
     return ids
+
+
+def token_ids(tokenizer: Any, text: str, words: LearnedWords = _NONE) -> list[int]:
+    """Ids of a whole text, without start, end and padding."""
+    found: list[int] = []
+    for piece in words.split(text):
+        found += _plain(tokenizer, piece) if isinstance(piece, str) else piece
+    return found
 
 
 def embed(
@@ -34,20 +53,35 @@ def embed(
     return torch.cat([text_encoder(batch)[0] for batch in batches])
 
 
-def embed_rows(
-    text_encoder: Any, ids: Int[Tensor, "texts tokens"], rows: Int[Tensor, "n"]
-) -> Float[Tensor, "n tokens dims"]:
-    """Embeddings of `ids[rows]`, every text encoded once however often it occurs."""
-    unique, place = rows.unique(return_inverse=True)
-    embeddings = embed(text_encoder, ids[unique])
-    return embeddings[place.to(embeddings.device)]
+def embed_texts(
+    text_encoder: Any, tokenizer: Any, texts: Sequence[str], words: LearnedWords
+) -> Float[Tensor, "texts tokens dims"]:
+    """Embeddings of texts, each distinct one encoded once."""
+    distinct = list(dict.fromkeys(texts))
+    embeddings = embed(text_encoder, tokenize(tokenizer, distinct, words))
+    rows = torch.tensor([distinct.index(text) for text in texts], device=embeddings.device)
+    return embeddings[rows]
 
 
-def _warn_of_cut(tokenizer: Any, text: str) -> None:
+def warn_of_cuts(tokenizer: Any, texts: Sequence[str], words: LearnedWords = _NONE) -> None:
+    """Warn of texts that are too long for the encoder, which reads their beginning alone."""
     limit = tokenizer.model_max_length
-    length = len(tokenizer(text, truncation=False, verbose=False).input_ids)
-    if length > limit:
-        warnings.warn(
-            f"caption '{text[:60]}...': {length} tokens, the encoder reads {limit}; shorten it",
-            stacklevel=3,
-        )
+    for text in texts:
+        length = len(token_ids(tokenizer, text, words)) + 2  # the start and the end
+        if length > limit:
+            warnings.warn(
+                f"caption '{text[:60]}...': {length} tokens, the encoder reads {limit}; shorten it",
+                GraftworkWarning,
+                stacklevel=3,
+            )
+
+
+def _plain(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+    return ids
+
+
+def _padded(tokenizer: Any, ids: list[int]) -> list[int]:
+    length = tokenizer.model_max_length
+    whole = [tokenizer.bos_token_id, *ids[: length - 2], tokenizer.eos_token_id]
+    return whole + [tokenizer.pad_token_id] * (length - len(whole))
