@@ -27,7 +27,7 @@ class BackboneCases(PluginSuite):
 
     sampling: ClassVar[Mapping[str, Any]] = {"steps": 2}
     """Settings of `sample` that keep it short."""
-    prompts: ClassVar[tuple[str, ...]] = ("a photo of brick", "a photo of grass")
+    prompts: ClassVar[tuple[str, ...]] = ("a photo of brick", "a photo of coins")
     """Two prompts that give different images."""
     tolerance: ClassVar[float] = 1e-4
     """Largest gap between an image drawn alone and in a batch."""
