@@ -35,8 +35,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--grid", type=Path, default=GRID, help="picture that --evaluate writes")
     parser.add_argument("--vae-steps", type=int, default=3000)
     parser.add_argument("--classifier-steps", type=int, default=700)
-    parser.add_argument("--unet-steps", type=int, default=10000)
-    parser.add_argument("--decoder-steps", type=int, default=1000)
+    parser.add_argument("--unet-steps", type=int, default=8000)
+    parser.add_argument("--decoder-steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument(
