@@ -33,7 +33,7 @@ class StyleInjectConfig:
     """Numerator of the change's scale alpha / rank. Left out it is the rank itself, so that the
     scale is 1 at every rank."""
 
-    variant: Annotated[Literal["variance", "plain"], Search(choices=["variance", "plain"])] = (
+    variant: Annotated[Literal["variance", "plain"], Search(choices=("variance", "plain"))] = (
         "variance"
     )
     """What the change does to the layer's output h: it is added to h ("plain"), or to the

@@ -102,7 +102,7 @@ class _Sum(torch.autograd.Function):
         return hidden @ up.T if h is None else torch.addmm(h, hidden, up.T)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs[1:])
 
     @staticmethod

@@ -30,7 +30,7 @@ class TLoRAConfig:
     Each site has R^2 sum(I_d^2) numbers for it."""
 
     residual: Annotated[
-        Literal["lora", "tensor-ring", "none"], Search(choices=["lora", "tensor-ring"])
+        Literal["lora", "tensor-ring", "none"], Search(choices=("lora", "tensor-ring"))
     ] = "lora"
     """What is added to the transformed weight: a low-rank product, one whose factors are tensor
     rings themselves (of rank `rank` squared, in far fewer numbers), or nothing."""

@@ -1,0 +1,1 @@
+"""The study of approximation: targets, methods, fits and a chart."""
