@@ -11,6 +11,7 @@ what autograd holds for backward and the frozen stack does not, the stack's own 
 """
 
 import copy
+import logging
 import math
 import sys
 from collections.abc import Callable
@@ -169,6 +170,7 @@ def main(words: list[str]) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if "bf16" in words else torch.float32
     rounds = next((int(word) for word in words if word.isdigit()), 11)
+    logging.disable(logging.INFO)  # LyCORIS tells of every network it makes
     torch.set_num_threads(1)
     torch.manual_seed(0)
     place = {"device": device, "dtype": dtype}
@@ -183,13 +185,14 @@ def main(words: list[str]) -> None:
             print(f"{name}: {type(error).__name__}: {error}")
     kept = {n: kept_bytes(lambda model=model: model(inputs), model) for n, model in models.items()}
     steps = {name: stepper(model, inputs, gradients) for name, model in models.items()}
-    peaks = {name: peak_over(step, device) for name, step in steps.items()}
+    peaks = {n: peak_over(step) for n, step in steps.items()} if device.type == "cuda" else {}
     times = ratios(interleaved(steps, rounds, device), "frozen")
     print(f"{dtype}, {device.type}, {rounds} rounds")
-    print(f"{'variant':22} {'time / frozen':>14} {'kept over frozen, MiB':>23} {'peak, MiB':>10}")
+    print(f"{'variant':22} {'time / frozen':>14} {'kept over frozen, MiB':>23}")
     for name, ratio in times.items():
         over = (kept[name] - kept["frozen"]) / 2**20
-        print(f"{name:22} {ratio:14.2f} {over:23.1f} {peaks[name]:10.0f}")
+        peak = f"   peak {peaks[name]:.0f} MiB" if peaks else ""
+        print(f"{name:22} {ratio:14.2f} {over:23.1f}{peak}")
 
 
 if __name__ == "__main__":

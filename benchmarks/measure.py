@@ -38,20 +38,13 @@ def _seconds(call: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def peak_over(call: Callable[[], object], device: torch.device = CPU) -> float:
-    """MiB that a call needs at its highest over what was in use before; the second of two calls.
-
-    Of a CPU's resident memory Linux alone tells.
-    """
+def peak_over(call: Callable[[], object]) -> float:
+    """MiB of a GPU's memory that a call needs at its highest over what was in use before."""
     call()
-    if device.type == "cpu":
-        before = reset_peak()
-        call()
-        return peak() - before
     torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated() / 2**20
+    before = torch.cuda.memory_allocated()
     call()
-    return torch.cuda.max_memory_allocated() / 2**20 - before
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def ratios(times: Mapping[str, list[float]], base: str) -> dict[str, float]:
