@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 
 SECONDS = 120
 STEPS, EVERY = 120, 20
-PAUSE = {"GRAFTWORK_TEST_PAUSE": "0.03"}
+# Slow enough that a trial outlives its killed driver by some seconds, as workers do.
+PAUSE = {"GRAFTWORK_TEST_PAUSE": "0.08"}
 
 LONG = {"train.steps": STEPS, "train.evaluate_every": EVERY, "train.checkpoint_every": 5}
 SEARCH = {

@@ -110,7 +110,7 @@ def table(rows: Sequence[Row], kind: str) -> str:
     ]
     best = {
         budget: min(
-            statistics.mean(row["errors"])
+            _mean(row)
             for row in rows
             if (row["kind"], row["budget"]) == (kind, budget) and row["method"] != BOUND
         )
@@ -118,15 +118,20 @@ def table(rows: Sequence[Row], kind: str) -> str:
     }
     for label in labels:
         own = [row for row in rows if (row["kind"], row["method"]) == (kind, label)]
-        cells = [_cell(row, best[row["budget"]]) for row in own]
+        cells = [
+            _cell(row, bold=label != BOUND and _mean(row) <= best[row["budget"]]) for row in own
+        ]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(row: Row, best: float) -> str:
-    mean, spread = statistics.mean(row["errors"]), statistics.stdev(row["errors"])
-    text = f"{mean:.3f} ± {spread:.3f}"
-    return f"{f'**{text}**' if mean <= best else text} ({row['parameters']})"
+def _cell(row: Row, *, bold: bool) -> str:
+    text = f"{_mean(row):.3f} ± {statistics.stdev(row['errors']):.3f}"
+    return f"{f'**{text}**' if bold else text} ({row['parameters']})"
+
+
+def _mean(row: Row) -> float:
+    return statistics.mean(row["errors"])
 
 
 def panels(rows: Sequence[Row]) -> dict[str, list[Line]]:
@@ -136,7 +141,7 @@ def panels(rows: Sequence[Row]) -> dict[str, list[Line]]:
             Line(
                 label=label,
                 points=[
-                    (row["parameters"], statistics.mean(row["errors"]))
+                    (row["parameters"], _mean(row))
                     for row in rows
                     if (row["kind"], row["method"]) == (kind, label)
                 ],
