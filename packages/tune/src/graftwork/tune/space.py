@@ -8,6 +8,7 @@ from graftwork.core import registry
 from graftwork.core.config import Search, describe
 from graftwork.core.errors import GraftworkError
 from graftwork.core.nearest import did_you_mean
+from graftwork.core.records import Record
 from graftwork.train import runfile
 from graftwork.train.overrides import get_value, set_value
 from graftwork.train.runfile import PLAIN_TABLES, RunFile
@@ -170,11 +171,20 @@ def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Ra
 
 
 def _interchangeable(file: RunFile) -> Iterator[str]:
-    """Methods for the file's sites: learned words sit on others than the rest."""
+    """Methods for the file's sites that need no setting of their own to be given.
+
+    Learned words sit on other sites than the rest.  Methods that a bridge brings, "peft/vera", are
+    dozens; a file names those it wants.
+    """
     words = file.adapter.record.family == "token"  # type: ignore[attr-defined]
     for record in registry.records("adapters"):
-        if (record.family == "token") == words:  # type: ignore[attr-defined]
+        alike = (record.family == "token") == words  # type: ignore[attr-defined]
+        if alike and "/" not in record.name and not _needs_settings(record):
             yield record.name
+
+
+def _needs_settings(record: Record) -> bool:
+    return any(setting.required for setting in describe(record.settings_class()))
 
 
 def _annotation(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Search | None:
