@@ -31,6 +31,7 @@ def _ray(site: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
         patch.setenv("OMP_NUM_THREADS", "1")
+        ray.shutdown()  # that of a search in another module, with workers that find no toy world
         ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
