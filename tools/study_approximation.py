@@ -94,11 +94,28 @@ def page(rows: Sequence[Row], seconds: float) -> str:
         steps=STEPS,
         tuning=FINE_TUNING_STEPS,
         seconds=f"{seconds:.0f}",
+        explained=f"{100 * _explained(rows):.1f}",
+        gap=f"{_gap(rows):.3f}",
         **{
             f"table_{kind.replace(' ', '_').replace('-', '_')}": table(rows, kind)
             for kind in _kinds(rows)
         },
     )
+
+
+def _explained(rows: Sequence[Row]) -> float:
+    """Share of the energy of fine-tuning that the largest low rank holds."""
+    own = [row for row in rows if (row["kind"], row["method"]) == ("fine-tuning", BOUND)]
+    return statistics.mean(1 - error**2 for error in own[-1]["errors"])
+
+
+def _gap(rows: Sequence[Row]) -> float:
+    """The largest distance of Sine-LoRA's error from that of the truncated SVD."""
+    own, bound = (
+        {(row["kind"], row["budget"]): _mean(row) for row in rows if row["method"] == label}
+        for label in ("sine-lora", BOUND)
+    )
+    return max(abs(own[key] - bound[key]) for key in own)
 
 
 def table(rows: Sequence[Row], kind: str) -> str:
