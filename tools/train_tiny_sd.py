@@ -1,4 +1,4 @@
-"""Train `tiny-sd` from nothing, on one CPU core, in about an hour.
+"""Train `tiny-sd` from nothing, on two CPU cores, in about an hour.
 
 Everything needed is inside the scikit-image and scikit-learn wheels.  The stages are `vae`,
 `unet` (UNet and text encoder together), `decoder` (of the autoencoder, once more) and
@@ -35,10 +35,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--grid", type=Path, default=GRID, help="picture that --evaluate writes")
     parser.add_argument("--vae-steps", type=int, default=3000)
     parser.add_argument("--classifier-steps", type=int, default=700)
-    parser.add_argument("--unet-steps", type=int, default=8000)
-    parser.add_argument("--decoder-steps", type=int, default=1500)
+    parser.add_argument("--unet-steps", type=int, default=9000)
+    parser.add_argument("--decoder-steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parser.add_argument(
         "--evaluate", action="store_true", help="train nothing: evaluate the folder --out"
     )

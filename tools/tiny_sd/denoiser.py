@@ -24,7 +24,7 @@ EMA_DECAY = 0.999
 TEXT_WIDTH = 128
 # Small initial embeddings would leave never-trained words with nothing to say beside trained ones.
 EMBEDDING_DEVIATION = 0.25
-PLAIN_CROPS, CROPS_PER_TINT = 96, 16
+PLAIN_CROPS, CROPS_PER_TINT = 160, 12
 SAVE_EVERY = 500
 
 

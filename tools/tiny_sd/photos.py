@@ -53,15 +53,15 @@ TRAINING_PHOTOS: tuple[Photo, ...] = (
         "astronaut",
         "astronaut.png",
         "NASA Great Images; no known copyright restrictions, public domain",
-        wide=Framing(side=(0.85, 1.0)),
+        wide=Framing((0.38, 0.48), (0.3, 0.4), (0.68, 0.8)),
         close=Framing((0.41, 0.47), (0.19, 0.25), (0.38, 0.48)),
     ),
     _skimage(
         "brick",
         "brick.png",
         "CC0Textures Bricks25; CC0",
-        wide=Framing(side=(0.5, 0.7)),
-        close=Framing(side=(0.2, 0.28)),
+        wide=Framing(side=(0.45, 0.6)),
+        close=Framing(side=(0.2, 0.26)),
     ),
     _skimage(
         "cameraman",
@@ -69,6 +69,13 @@ TRAINING_PHOTOS: tuple[Photo, ...] = (
         "CC0 by the photographer, Lav Varshney",
         wide=Framing(side=(0.85, 1.0)),
         close=Framing((0.42, 0.5), (0.22, 0.28), (0.36, 0.46)),
+    ),
+    _skimage(
+        "cell",
+        "cell.png",
+        "Paul Müller et al., Optics Express 26 (8), 2018; CC0",
+        wide=Framing((0.5, 0.6), (0.5, 0.58), (0.88, 1.0)),
+        close=Framing((0.74, 0.8), (0.54, 0.6), (0.36, 0.46)),
     ),
     _skimage(
         "coins",
@@ -94,13 +101,6 @@ TRAINING_PHOTOS: tuple[Photo, ...] = (
         close=Framing(side=(0.18, 0.24)),
     ),
     _skimage(
-        "grass",
-        "grass.png",
-        "DeviantArt, linolafett, Grass-01; CC0",
-        wide=Framing(side=(0.38, 0.5)),
-        close=Framing(side=(0.15, 0.2)),
-    ),
-    _skimage(
         "gravel",
         "gravel.png",
         "CC0Textures Gravel04; CC0",
@@ -121,13 +121,6 @@ TRAINING_PHOTOS: tuple[Photo, ...] = (
         "scikit-image gives no source and no licence",
         wide=Framing(side=(0.8, 1.0)),
         close=Framing((0.2, 0.28), (0.14, 0.24), (0.26, 0.36)),
-    ),
-    _skimage(
-        "motorcycle",
-        "motorcycle_left.png",
-        "Middlebury 2014 stereo benchmark (Scharstein et al., GCPR 2014); no licence given",
-        wide=Framing((0.42, 0.58), (0.5, 0.5), (0.92, 1.0)),
-        close=Framing((0.4, 0.5), (0.55, 0.65), (0.42, 0.52)),
     ),
     _skimage(
         "page",

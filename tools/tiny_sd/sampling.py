@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 from tiny_sd import crops
 
 STEPS = 20
-GUIDANCE = 3.0
+GUIDANCE = 2.0
 SAMPLES_PER_CAPTION = 8
 
 

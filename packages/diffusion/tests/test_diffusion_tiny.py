@@ -30,7 +30,7 @@ def test_its_samples_are_named_rightly_by_its_classifier(backbone: TinySD) -> No
     subjects = ["brick", "coins", "flower", "page", "temple", "rocket"]
     prompts = [f"a photo of {name}" for name in subjects]
     named = backbone.classifier.names(backbone.sample(prompts, range(6), guidance=3.0))
-    assert sum(map(str.__eq__, subjects, named)) >= 4, named  # one of sixteen by chance
+    assert sum(map(str.__eq__, subjects, named)) >= 4, named  # one of fifteen by chance
 
 
 def test_features_are_of_length_one_for_any_size(backbone: TinySD) -> None:
