@@ -7,7 +7,8 @@ A stack of q, k, v (which share their input) and o at widths 320, 640 and 1280 w
 with `bf16`, in bfloat16. On a CPU one thread, and a time is CPU time; on a GPU, where there is one,
 the device's own. Time is that of forward and backward over that of the frozen stack with the
 gradient of its input, the median of interleaved rounds; ratios within 0.05 are noise. "kept" is
-what autograd holds for backward and the frozen stack does not, the stack's own output left out.
+what autograd holds for backward and the frozen stack does not, the stack's own output left out. On
+a GPU LyCORIS picks its fused kernels by itself, and Sine-LoRA is tried with one of ours as well.
 """
 
 import copy
@@ -82,7 +83,8 @@ def makers() -> dict[str, Callable[[Stack], nn.Module]]:
     """How each variant is made from a copy of the frozen stack."""
     ours = {name: _ours(method, settings) for name, (method, settings) in OURS.items()}
     naive = {"sine, as its equation": _naive_sine}
-    return {"frozen": lambda stack: stack} | ours | naive | _peft() | _lycoris()
+    tried = _triton_sine() if torch.cuda.is_available() else {}
+    return {"frozen": lambda stack: stack} | ours | naive | tried | _peft() | _lycoris()
 
 
 def _ours(method: str, settings: dict[str, Any]) -> Callable[[Stack], nn.Module]:
@@ -98,6 +100,22 @@ def _naive_sine(stack: Stack) -> nn.Module:
         for name, layer in list(block.named_children()):
             setattr(block, name, NaiveSine(layer))
     return stack
+
+
+def _triton_sine() -> dict[str, Callable[[Stack], nn.Module]]:
+    try:
+        from kernels.sine_triton import TritonSineSum
+    except ImportError:
+        return {}
+
+    def make(stack: Stack) -> nn.Module:
+        for adapter in graft(stack, "sine-lora", {"rank": RANK}, sites="*").sites.values():
+            adapter.effective = lambda weight, a=adapter: TritonSineSum.apply(  # type: ignore[method-assign]
+                weight, a.down, a.up, a.omega, a.gain
+            )
+        return stack.train()
+
+    return {"sine-lora, Triton": make}
 
 
 def _peft() -> dict[str, Callable[[Stack], nn.Module]]:

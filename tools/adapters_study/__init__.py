@@ -1,0 +1,1 @@
+"""The study of adapters: learning rates, results and a picture."""
