@@ -132,6 +132,32 @@ SETTINGS = {
         {"loss": [{"kind": "toy-denoising"}, {"kind": "toy-denoising", "weight": 2.0}]},
         ("loss: 'toy-denoising' is there twice", "keep one"),
     ),
+    # Several adapters.
+    "two adapters of one name": (
+        {"adapter": [{"kind": "toy-lora"}, {"kind": "toy-lora", "rank": 1}]},
+        ("run.toml: adapter: 'toy-lora' is there twice", "give each a `name`"),
+    ),
+    "name of an adapter": (
+        {"adapter": [{"kind": "toy-lora", "name": "my/lora"}]},
+        ("run.toml: adapter.name: 'my/lora' cannot be one", "letters, digits, - and _"),
+    ),
+    "setting of one of several": (
+        {"adapter": [{"kind": "toy-lora"}, {"kind": "lora", "rnak": 2}]},
+        ("run.toml: adapter.lora.rnak: unknown key", "did you mean 'rank'?"),
+    ),
+    "branch": (
+        {"adapter.branch": "negativ"},
+        ("run.toml: adapter.branch: expected", "did you mean 'negative'?"),
+    ),
+    "rate of one of several": (
+        {"adapter": [{"kind": "toy-lora", "lr": -1e-3}]},
+        ("run.toml: adapter.toy-lora.lr: expected", "more than 0"),
+    ),
+    "name of the only one": ({"adapter.name": "a"}, ("run.toml: adapter.name: unknown key",)),
+    "branch on a backbone without": (
+        {"adapter.branch": "negative"},
+        ("run.toml: adapter.branch: the backbone 'toy' does not run", "leave it out"),
+    ),
     "no pictures": ({"data.images": 0}, ("data.images: no picture",)),
     "metric that asks for more": (
         {"metric": [{"kind": "diversity"}]},
@@ -159,6 +185,7 @@ def _words(kind: str, **settings: Any) -> dict[str, Any]:
     }
 
 
+PAIR = [{"kind": "dreamartist"}]
 LEARNED = {
     "placeholder in no caption": (
         _words("textual-inversion", placeholder="sks"),
@@ -191,6 +218,29 @@ LEARNED = {
     "a negative word without a loss for it": (
         _words("dreamartist") | {"loss": [{"kind": "denoising"}]},
         ("run.toml: adapter.kind: 'dreamartist' has a negative word", "no loss trains"),
+    ),
+    "words of one of several in no caption": (
+        _words("x") | {"adapter": [*PAIR, {"kind": "textual-inversion", "placeholder": "sks"}]},
+        ("run.toml: adapter.textual-inversion.placeholder: 'sks' is in no caption", "trigger"),
+    ),
+    "two words for one trigger": (
+        _words("x") | {"adapter": [*PAIR, {"kind": "textual-inversion"}], "loss": PAIR},
+        (
+            "run.toml: adapter.textual-inversion.placeholder: 'zed' stands for other vectors",
+            "in graft 'dreamartist'; choose another word",
+        ),
+    ),
+    "learned words on one branch": (
+        _words("dreamartist", branch="positive"),
+        ("run.toml: adapter.branch: learned words act in the prompts", "leave it out"),
+    ),
+    "a negative branch that no loss trains": (
+        _words("lora", branch="negative"),
+        ("run.toml: adapter.branch: no loss trains the negative branch", "dreamartist"),
+    ),
+    "a branch under gradient checkpointing": (
+        _words("lora", branch="positive") | {"backbone.gradient_checkpointing": True},
+        ("backbone.gradient_checkpointing: does not go with", "set it to false"),
     ),
     "guidance that is none": (
         _words("dreamartist") | {"loss": [{"kind": "dreamartist", "guidance": "3:__import__"}]},
@@ -266,6 +316,14 @@ SEARCHES = {
     "population over rank": (
         {"search.scheduler": "pbt"},
         ("search.scheduler: pbt", "'adapter.rank' fixes the adapter's shape", "use asha"),
+    ),
+    "method of a list": (
+        {"adapter": [{"kind": "toy-lora"}], "search.over": ["adapter.kind"]},
+        ("'adapter.kind' is for a single [adapter]", "'adapter.toy-lora.rank'"),
+    ),
+    "adapter that is not there": (
+        {"adapter": [{"kind": "toy-lora"}], "search.over": ["adapter.lora.rank"]},
+        ("no [[adapter]] named 'lora'", "toy-lora"),
     ),
     "unknown method": (
         {"search.over": ["adapter.kind"], "search.space": {"adapter.kind": ["loar"]}},
@@ -629,6 +687,23 @@ def test_sine_lora_has_no_place_in_a_diffusers_file(
         "convert = 'svd' with a rank",
         "convert = 'diff' in 'kohya' or 'lycoris' (exact)",
     )
+
+
+def test_a_run_of_several_has_to_be_told_which(
+    refused: Refused, graftwork: Any, write_run: Any
+) -> None:
+    two = [{"kind": "toy-lora", "rank": 1}, {"kind": "lora", "rank": 2, "sites": ["middle"]}]
+    path = write_run({"adapter": two, "train.steps": 1})
+    refused("fit run.toml --adapter.rank 2", "adapter.rank: there is a list", "adapter.toy-lora")
+    refused("fit run.toml --adapter.x.rank 2", "no [[adapter]] named 'x'", "add one")
+    assert graftwork("fit", path, "--out", "two").status == 0
+    says = "two: this run has 2 adapters (toy-lora, lora); name one, as two/adapter/toy-lora"
+    refused("export two --format lycoris --out out", says)
+    refused("resize two --rank 1 --out out", says)
+    refused("compose two --out out", "compose: 'concatenate' takes lora", "toy-lora")
+    shutil.rmtree("two/adapter/lora")
+    for command in ("sample two", "evaluate two", "merge two --out out"):
+        refused(command, "two: this run has no trained adapter yet", "`graftwork resume`")
 
 
 def test_a_fit_that_nan_ends_says_so(graftwork: Any, write_run: Any, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def targets() -> Iterator[Target]:
     )
     session = open_session(file)
     layers = {
-        (attention, part): session.handle.sites[
+        (attention, part): session.adapters.grafts["default"].sites[
             f"unet.mid_block.attentions.0.transformer_blocks.0.{attention}.to_{part}"
         ]
         for attention in ("attn1", "attn2")

@@ -12,6 +12,7 @@ from graftwork.core import registry
 from graftwork.nn import Graft, graft
 
 TOKENS, COLS, ROWS = 5, 40, 48
+MANY = 60  # so many that the hand-written products form the changed weight
 
 
 def shaken(
@@ -33,14 +34,18 @@ def gradients(output: Tensor, wanted: list[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad((output.double() * weights).sum(), wanted))
 
 
-def tokens(dtype: torch.dtype = torch.float64) -> Tensor:
+def tokens(dtype: torch.dtype = torch.float64, count: int = TOKENS) -> Tensor:
     torch.manual_seed(2)
-    return torch.randn(2, TOKENS, COLS, dtype=dtype).requires_grad_()
+    return torch.randn(2, count, COLS, dtype=dtype).requires_grad_()
+
+
+def masked(mask: Mask, x: Tensor) -> Tensor:
+    return mask.gain * mask.kept(x) * x
 
 
 def test_a_mask_is_the_same_for_one_seed_and_keeps_the_mean() -> None:
     x = torch.ones(301, 333)
-    once, again, other = (Mask(seed, 0.1).times(x) for seed in (7, 7, 8))
+    once, again, other = (masked(Mask(seed, 0.1), x) for seed in (7, 7, 8))
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
     assert (once == 0).double().mean() == pytest.approx(0.1, abs=0.005)
@@ -49,7 +54,7 @@ def test_a_mask_is_the_same_for_one_seed_and_keeps_the_mean() -> None:
 
 
 def test_masks_of_different_seeds_are_independent() -> None:
-    kept = [Mask(seed, 0.5).times(torch.ones(100_000)).bool() for seed in (1, 2)]
+    kept = [masked(Mask(seed, 0.5), torch.ones(100_000)).bool() for seed in (1, 2)]
     both = (kept[0] & kept[1]).double().mean()
     assert both == pytest.approx(0.25, abs=0.01)
 
@@ -60,8 +65,8 @@ def test_dropout_is_that_of_the_equation(method: str, monkeypatch: pytest.Monkey
     handle.train()
     monkeypatch.setattr("graftwork.adapters.low_rank.drawn", lambda dropout: Mask(11, dropout.p))
     x = tokens()
-    masked = x * Mask(11, 0.4).times(torch.ones(2 * TOKENS, COLS, dtype=x.dtype)).view(x.shape)
-    change = 5.0 / 3 * masked @ adapter.down.T @ adapter.up.T
+    few = x * masked(Mask(11, 0.4), torch.ones(2 * TOKENS, COLS, dtype=x.dtype)).view(x.shape)
+    change = 5.0 / 3 * few @ adapter.down.T @ adapter.up.T
     weight = adapter.site.weight()
     expected = x @ weight.T + change
     if method == "dora":
@@ -97,14 +102,43 @@ def test_dropout_differs_from_step_to_step_and_rests_outside_training() -> None:
     assert torch.equal(layer(x), layer(x))
 
 
+@pytest.mark.parametrize("count", [TOKENS, MANY])
+@pytest.mark.parametrize("needs_x", [True, False])
+@pytest.mark.parametrize("method", ["lora", "dora", "sine-lora", "sine-dora"])
+def test_few_and_many_tokens(method: str, needs_x: bool, count: int) -> None:
+    layer, handle, adapter = shaken(method, rank=3, alpha=5.0)
+    x = tokens(count=count).requires_grad_(needs_x)
+    expected = torch.nn.functional.linear(x, adapter.effective(adapter.site.weight()), layer.bias)
+    wanted = [*([x] if needs_x else []), *handle.parameters()]
+    actual = layer(x)
+    torch.testing.assert_close(actual, expected)
+    for ours, theirs in zip(gradients(actual, wanted), gradients(expected, wanted), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_many_tokens_do_not_round_a_small_change_to_the_weights_digits() -> None:
+    layer, _, adapter = shaken("lora", dtype=torch.bfloat16, rank=3)
+    with torch.no_grad():
+        adapter.up.mul_(1e-4)  # far below what bfloat16 resolves beside W
+    adapter.site.frozen().data.fill_(1.0)
+    x = tokens(torch.bfloat16, MANY)
+    x.data[..., 1::2] = -x.data[..., ::2]  # W x is nothing, the change is all there is
+    layer.bias.data.zero_()
+    change = (adapter.up @ adapter.down @ x.double().flatten(0, 1).T).T
+    assert (layer(x).double().flatten(0, 1) - change).norm() < 0.01 * change.norm()
+
+
+@pytest.mark.parametrize("count", [TOKENS, MANY])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("small", [None, 0.0, 1e-6])
-def test_dora_recovers_directions_or_keeps_them(bias: bool, small: float | None) -> None:
+def test_dora_recovers_directions_or_keeps_them(
+    bias: bool, small: float | None, count: int
+) -> None:
     layer, handle, adapter = shaken("dora", bias=bias, rank=3)
     if small is not None:
         with torch.no_grad():
             adapter.magnitude[4] = small
-    x = tokens()
+    x = tokens(count=count)
     expected = torch.nn.functional.linear(x, adapter.effective(adapter.site.weight()), layer.bias)
     wanted = [x, *handle.parameters()]
     actual = layer(x)

@@ -92,3 +92,12 @@ def test_the_label_names_kind_and_provider() -> None:
     assert adapter().label == "adapters 'x'"
     loss = LossSpec(name="cat", target="m:C", summary="s", provider="graftwork-losses 0.1.0")
     assert loss.label == "losses 'cat' (graftwork-losses 0.1.0)"
+
+
+def test_forms_are_checked_and_loaded_by_name() -> None:
+    assert adapter().forms is None
+    assert len({adapter(forms={"peft": "m:Form"}), adapter()}) == 2, "records are hashed"
+    with pytest.raises(ValueError, match="form for 'peft'"):
+        adapter(forms={"peft": "Form"})
+    found = adapter(forms={"peft": "pathlib:Path"}).load_form("peft")
+    assert found.__name__ == "Path"

@@ -1,6 +1,7 @@
 """DreamArtist++: a LoRA for each branch of guidance, beside a learned pair of words."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from graftwork.backbones.diffusion.backbone import StableDiffusion
 from graftwork.core.errors import GraftworkError
 from graftwork.losses.dreamartist import DreamArtistLoss, DreamArtistLossConfig
-from graftwork.nn import Graft, graft
+from graftwork.nn import Graft, graft, load_graft
 from graftwork.nn.branches import acting_on, branched
 from graftwork.nn.denoising import DenoisingStep
 
@@ -145,9 +146,24 @@ def test_checkpointing_with_a_branch_is_refused(make_backbone: Make, squares: An
     backbone = make_backbone(gradient_checkpointing=True)
     words(backbone)
     one_step(backbone, squares())
+    examples, generator = backbone.prepare(squares()), torch.Generator().manual_seed(5)
     lora(backbone, "negative", UNET, 3)
     with pytest.raises(GraftworkError, match=r"gradient_checkpointing: does not go with a graft"):
-        one_step(backbone, squares())
+        backbone.prepare(squares())
+    with pytest.raises(GraftworkError, match=r"gradient_checkpointing: does not go with a graft"):
+        backbone.step(examples, [0, 1], needs=NEEDS, generator=generator)
+
+
+def test_files_bring_the_sides_back(make_backbone: Make, tmp_path: Path) -> None:
+    backbone, other = make_backbone(), make_backbone()
+    handles = {"words": words(backbone)}
+    for branch, seed in (("positive", 2), ("negative", 3)):
+        handles[branch] = lora(backbone, branch, UNET, seed)
+    for name, handle in handles.items():
+        load_graft(other.module, handle.save(tmp_path / name), name=name)
+    assert branched(other.module)
+    drawn, again = (b.sample(["a sks cat"], [4], steps=2, guidance=3.0) for b in (backbone, other))
+    assert torch.equal(drawn, again)
 
 
 def test_it_trains(make_backbone: Make, squares: Any) -> None:

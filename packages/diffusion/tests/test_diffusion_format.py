@@ -218,7 +218,7 @@ def test_detect_knows_its_files(backbone: StableDiffusion, tmp_path: Path) -> No
         (lambda t: {k: v * torch.nan for k, v in t.items()}, "holds NaN or infinity"),
         (lambda t: {**t, "unet.conv_in.lora_B.bias": torch.ones(2)}, "is no part of a LoRA"),
         (lambda t: {**t, "text_encoder_2.a.lora_A.weight": torch.ones(2)}, "belongs to no part"),
-        (lambda t: {k.replace("to_q", "to_x"): v for k, v in t.items()}, "matches no site"),
+        (lambda t: {k.replace("to_q", "to_x"): v for k, v in t.items()}, "has no site"),
         (lambda t: {k: v[..., :1].contiguous() for k, v in t.items()}, "differ in rank"),
         (
             lambda t: {k: torch.ones(2, 3) if "_A" in k else v for k, v in t.items()},

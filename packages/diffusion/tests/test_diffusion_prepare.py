@@ -10,7 +10,7 @@ from PIL import Image
 
 from graftwork.backbones.diffusion import latents
 from graftwork.backbones.diffusion.backbone import StableDiffusion
-from graftwork.backbones.diffusion.pixels import to_pixels
+from graftwork.backbones.diffusion.pixels import to_pixels, to_weights
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import graft
 
@@ -38,6 +38,38 @@ def test_pictures_are_cropped_at_the_centre_and_scaled() -> None:
     assert torch.equal(pixels[..., 1:-1], torch.ones(3, 16, 14))
     assert pixels.min() > 0.9
     assert to_pixels(Image.new("L", (5, 5), 0), 8).max() == -1
+
+
+def test_masks_count_as_in_the_authors_code() -> None:
+    """O5.5: 0 is 0, 127 is 1, 255 is 5; a place counts as its pixels do on average."""
+    for value, weight in ((0, 0.0), (127, 1.0), (255, 5.0), (191, 3.0)):
+        assert torch.equal(
+            to_weights(Image.new("L", (9, 9), value), 8, 4), torch.full((1, 4, 4), weight)
+        )
+    half = Image.new("L", (40, 20), 0)
+    half.paste(255, (20, 0, 40, 20))
+    assert to_weights(half, 8, 4)[0].tolist() == [[0.0, 0.0, 5.0, 5.0]] * 4
+    assert to_weights(half, 8, 1).item() == 2.5
+
+
+def test_masks_reach_the_step(make_backbone: Make, squares: Any, tmp_path: Path) -> None:
+    class Masked(squares):  # type: ignore[misc]
+        def mask(self, index: int) -> Image.Image | None:
+            return Image.new("L", (self.size, self.size + 6), 255) if index == 1 else None
+
+        def hash(self) -> str:
+            return f"masked-{super().hash()}"
+
+    backbone = make_backbone(cache=str(tmp_path))
+    for _ in range(2):  # encoded, and from the cache
+        examples = backbone.prepare(Masked())
+        needs, generator = frozenset({"prediction"}), torch.Generator().manual_seed(0)
+        step = backbone.step(examples, [0, 1], needs=needs, generator=generator)
+        assert step.weight is not None
+        assert step.weight.shape == (2, 1, 8, 8)
+        assert step.weight.mean((1, 2, 3)).tolist() == [1.0, 5.0]
+    plain = backbone.step(backbone.prepare(squares()), [0], needs=needs, generator=generator)
+    assert plain.weight is None
 
 
 def test_latents_are_those_of_the_vae(backbone: StableDiffusion, squares: Any) -> None:

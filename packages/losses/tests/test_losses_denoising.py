@@ -117,3 +117,17 @@ def test_a_backbone_that_ignores_needs_is_told():
 def test_gamma_must_be_a_positive_number(gamma):
     with pytest.raises(GraftworkError, match=r"run.toml: loss.min_snr_gamma"):
         parse(DenoisingConfig, {"min_snr_gamma": gamma}, "run.toml: loss")
+
+
+@pytest.mark.parametrize("gamma", [None, 2.0])
+def test_places_are_weighed_by_the_masks(gamma):
+    """By hand: half of the picture counts five times, the other half not at all."""
+    weight = torch.zeros(5, 1, 4, 4, dtype=torch.float64)
+    weight[..., 2:] = 5
+    step, whole = step_of("epsilon", weight=weight), step_of("epsilon")
+    loss_of(step, gamma).backward()
+    assert not step.prediction.grad[..., :2].any()
+    loss_of(whole, gamma).backward()
+    torch.testing.assert_close(step.prediction.grad[..., 2:], 5 * whole.prediction.grad[..., 2:])
+    ones = step_of("epsilon", weight=torch.ones(5, 1, 4, 4, dtype=torch.float64))
+    torch.testing.assert_close(loss_of(ones, gamma), loss_of(whole, gamma))

@@ -48,6 +48,16 @@ def test_values_and_gradients_by_hand():
     assert of_negative.flatten().tolist() == [-2, 2]
 
 
+def test_places_are_weighed_by_the_masks():
+    """O5.1's numbers, the second place counting five times and the first not at all."""
+    values = {"clean": [0, 0], "noise": [2, 3.0], "prediction": [1, 2], "negative": [0, 1]}
+    places = {name: image(*each).view(1, 1, 1, 2) for name, each in values.items()}
+    alpha_bar = torch.tensor([0.5], dtype=torch.float64)
+    weight = image(0, 5).view(1, 1, 1, 2)
+    step = step_of(**places, alpha_bar=alpha_bar, weight=weight)
+    assert loss_of(guidance=3.0)(step).item() == 5 * (4 - 3) ** 2 / 2
+
+
 def test_the_clean_picture_that_a_guided_prediction_stands_for():
     """O5.2: abar = 0.25 and z_t = [1, 1]."""
     clean = image(0.5, 0.5)

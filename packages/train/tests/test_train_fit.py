@@ -133,7 +133,7 @@ def test_an_adapter_that_does_not_move_is_an_error(
 
 
 def test_bad_settings_leave_no_folder(file: RunFile, tmp_path: Path) -> None:
-    wrong = replace(file, adapter=replace(file.adapter, own={"sites": "*.nowhere"}))
+    wrong = replace(file, adapter=(replace(file.adapter[0], own={"sites": "*.nowhere"}),))
     with pytest.raises(
         GraftworkError, match=r"run.toml: adapter.sites: .*nowhere.* matches no site"
     ):

@@ -29,7 +29,7 @@ def decayed_by_one_step(adapter_class):
     nn.init.ones_(adapter.up)
     spec = AdapterSpec(name="x", target="x:X", summary="x", family="weight")
     handle = assemble(model, spec, None, {"0": adapter}, name="x", weight=1.0)
-    optimizer = make_optimizer(handle, OptimizerSettings(lr=0.1, weight_decay=0.5))
+    optimizer = make_optimizer({"x": handle}, OptimizerSettings(lr=0.1, weight_decay=0.5))
     before = {name: p.detach().clone() for name, p in handle.named_parameters()}
     for parameter in handle.parameters():
         parameter.grad = torch.zeros_like(parameter)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graftwork.core.errors import GraftworkError
-from graftwork.train import runfile
+from graftwork.train import chosen, runfile
 from graftwork.train.overrides import get_value, override, set_value
 from graftwork.train.runfile import RunFile
 
@@ -32,7 +32,7 @@ def test_the_backbone_brings_its_loss(document: dict[str, Any]) -> None:
 def test_overrides_win_over_the_file(path: Path) -> None:
     changed = runfile.read(path, ["train.steps=9", "adapter.rank=1", "loss.toy-preserve.weight=0"])
     assert changed.train.steps == 9
-    assert changed.adapter.settings.rank == 1
+    assert changed.adapter[0].settings.rank == 1
     assert changed.loss[1].own["weight"] == 0
 
 
@@ -41,10 +41,9 @@ def test_a_relative_path_is_taken_from_beside_the_file(
 ) -> None:
     (tmp_path / "pictures").mkdir()
     seen: list[dict[str, Any]] = []
-    monkeypatch.setattr(runfile, "parse", lambda cls, data, where: seen.append(dict(data)))
-    runfile._chosen(
-        {"kind": "toy-squares", "path": "pictures"}, "data", "datasets", "run.toml", tmp_path
-    )
+    monkeypatch.setattr(chosen, "parse", lambda cls, data, where: seen.append(dict(data)))
+    table = {"kind": "toy-squares", "path": "pictures"}
+    chosen.choose(table, "datasets", key="data", place="run.toml: data", base=tmp_path)
     assert seen == [{"path": str(tmp_path / "pictures")}]
 
 

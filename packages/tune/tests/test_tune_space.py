@@ -1,5 +1,6 @@
 """Search spaces: ranges come from the file or from the settings, and are checked at once."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from graftwork.core.plugins import PluginManager
 from graftwork.core.records import AdapterSpec
 from graftwork.train import runfile
 from graftwork.train.overrides import get_value, set_value
-from graftwork.tune.space import Choices, Interval, search_space, trial_table
+from graftwork.tune.space import Choices, Interval, label, search_space, trial_table
 
 
 def space(document: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def test_a_trial_is_the_file_with_its_settings(document: dict[str, Any]) -> None
     assert get_value(table, "adapter.rank") == 3
     assert get_value(table, "loss.toy-preserve.weight") == 0.0
     assert "search" not in table
-    assert runfile.check(table, name="trial").adapter.settings.rank == 3
+    assert runfile.check(table, name="trial").adapter[0].settings.rank == 3
 
 
 def test_settings_reach_the_kinds_that_have_them(
@@ -102,3 +103,56 @@ def test_a_file_without_a_search_is_refused(document: dict[str, Any]) -> None:
     del document["search"]
     with pytest.raises(GraftworkError, match=r"\[search\] is missing"):
         space(document)
+
+
+def whole(document: dict[str, Any], **tables: list[dict[str, Any]]) -> dict[str, Any]:
+    return document | {"search": document["search"] | {"over": [*tables], "space": tables}}
+
+
+def test_whole_tables_of_adapter_and_data_are_searched(document: dict[str, Any]) -> None:
+    adapters = [{"kind": "toy-lora", "rank": 1, "lr": 0.5}, {"kind": "toy-lora", "rank": 3}]
+    document["adapter"]["sites"] = ["*"]
+    file = runfile.check(
+        whole(document, adapter=adapters, data=[{"kind": "toy-squares"}]), name="run.toml"
+    )
+    assert search_space(file)["adapter"] == Choices(tuple(adapters))
+    table = trial_table(file, {"adapter": adapters[0], "data": {"kind": "toy-squares"}})
+    trial = runfile.check(table, name="trial")
+    assert trial.adapter[0].own == {"sites": ["*"], "lr": 0.5}
+    assert trial.adapter[0].settings.rank == 1
+    assert trial.data.kind == "toy-squares"
+
+
+def test_labels_say_what_tells_the_choices_apart() -> None:
+    choices = [
+        {"kind": "lora", "rank": 4, "lr": 1e-3},
+        {"kind": "oft", "block_size": 8, "lr": 1e-3},
+        {"kind": "oft", "block_size": 16, "lr": 1e-3},
+    ]
+    found = [label({**choice, "alpha": 1.0}, choices) for choice in choices]
+    assert found == ["lora, rank 4", "oft, block_size 8", "oft, block_size 16"]
+    data = [{"kind": "subject", "path": f"/somewhere/{name}"} for name in ("cat", "cup")]
+    assert label(data[1], data) == "subject, path cup"
+
+
+def test_a_rate_that_no_adapter_would_have_is_refused(document: dict[str, Any]) -> None:
+    document["adapter"]["lr"] = 1e-3
+    with pytest.raises(GraftworkError, match=r"'optimizer\.lr' changes nothing"):
+        space(document)
+
+
+def test_a_table_and_a_setting_of_it_are_not_searched_together(document: dict[str, Any]) -> None:
+    document["search"]["over"] = ["data", "data.count"]
+    document["search"]["space"] = {"data": [{"kind": "toy-squares"}], "data.count": [1]}
+    with pytest.raises(GraftworkError, match="'data' stands for all of its settings"):
+        space(document)
+
+
+def test_paths_of_the_space_are_the_files(document: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "cup").mkdir()
+    table = whole(document, data=[{"kind": "toy-squares", "path": "cup"}])
+    table["search"]["space"]["data.path"] = ["cup", "elsewhere"]
+    file = runfile.check(table, name="run.toml", base=tmp_path)
+    assert file.space is not None
+    assert file.space["data"][0]["path"] == str(tmp_path / "cup")
+    assert file.space["data.path"] == [str(tmp_path / "cup"), "elsewhere"]

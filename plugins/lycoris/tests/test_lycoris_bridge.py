@@ -218,3 +218,11 @@ class TestLoCon(AdapterSuite):
     expected_failures = {
         "test_rank_above_size_is_refused": "LyCORIS takes any rank",
     }
+
+
+@pytest.mark.parametrize("algorithm", WORKING)
+def test_sources(algorithm: str) -> None:
+    cites = registry.find("adapters", f"lycoris/{algorithm}").cites
+    assert cites[-1].startswith("arXiv:2309.14859 Yeh et al. 2023")
+    own = {"loha": "2108.06098", "diag-oft": "2306.07280", "locon": "2106.09685"}
+    assert algorithm not in own or own[algorithm] in cites[0]

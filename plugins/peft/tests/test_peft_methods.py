@@ -153,6 +153,27 @@ def in_peft(method: str, handle: Graft) -> Any:
     return theirs.eval()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_linear_layers_take_any_number_of_axes(method: str) -> None:
+    """PEFT's GraLoRA refuses four, and its OFT takes them for a picture."""
+    model, x = layers(), torch.randn(2, 3, 2, 8)
+    shake(put(model, method))
+    assert near(model(x), model(x.view(2, 6, 8)).view(2, 3, 2, 8))
+
+
+@pytest.mark.parametrize("method", ON_WEIGHT)
+def test_the_gradient_of_the_input_is_that_of_the_merged_weight(method: str) -> None:
+    """What the layers below learn from. PEFT's own forward pass of C3A gives another one."""
+    model, x = layers(), torch.randn(4, 3, 8, requires_grad=True)
+    handle = put(model, method)
+    shake(handle)
+    noise = torch.randn(4, 3, 8)
+    [ours] = torch.autograd.grad(model(x), x, noise)
+    handle.merge()
+    [merged] = torch.autograd.grad(model(x), x, noise)
+    assert near(ours, merged)
+
+
 class Other(nn.Module):
     """A convolution, an embedding and a packed projection of sizes that divide by four."""
 

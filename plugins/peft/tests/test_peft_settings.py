@@ -1,9 +1,11 @@
 """Settings made from PEFT's configurations, and what listing them costs."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 from torch import nn
 
@@ -14,6 +16,7 @@ from graftwork.nn import graft
 from graftwork.testing.plugins import heavy_imports
 from graftwork_peft import catalogue
 from graftwork_peft.settings import peft_config, settings_class
+from graftwork_peft.sources import SOURCES
 
 REQUIRED: dict[str, dict[str, Any]] = {
     "adalora": {"total_step": 100},
@@ -94,3 +97,17 @@ def test_a_method_of_a_new_peft_is_there_the_same_day(
     assert catalogue.methods.__wrapped__() == ("brand_new", "lora")
     monkeypatch.setattr(catalogue, "methods", catalogue.methods.__wrapped__)
     assert catalogue.injectable.__wrapped__() == ("brand_new",)
+
+
+def test_sources_are_those_that_peft_names() -> None:
+    """Every arXiv number stands in PEFT's own files of that method."""
+    tuners = Path(peft.__file__).parent / "tuners"
+    assert SOURCES.keys() <= set(catalogue.injectable())
+    assert {"lora", "vera", "oft", "boft", "hra"} <= SOURCES.keys()
+    for method, cites in SOURCES.items():
+        text = "".join(path.read_text("utf-8") for path in (tuners / method).glob("*.py"))
+        for source in cites:
+            number = re.fullmatch(r"arXiv:(\d{4}\.\d{5}) .+", source)
+            assert number, source
+            assert number[1] in text, f"{method}: PEFT does not name {number[1]}"
+        assert registry.find("adapters", f"peft/{method}").cites == cites

@@ -12,6 +12,8 @@ def adapters() -> list[AdapterSpec]:
 
 
 def _record(algorithm: str) -> AdapterSpec:
+    from graftwork_lycoris.sources import sources
+
     word = algorithm.replace("-", "_")
     return AdapterSpec(
         name=f"lycoris/{algorithm}",
@@ -19,4 +21,5 @@ def _record(algorithm: str) -> AdapterSpec:
         config=f"graftwork_lycoris.settings:{word}",
         summary=f"{algorithm} as LyCORIS has it",
         family="weight",
+        cites=sources(algorithm),
     )

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import ActivationAdapter, Site
-from graftwork_peft.tuned import Tuned
+from graftwork_peft.tuned import Tuned, as_sequences
 
 
 class PeftActivation(Tuned, ActivationAdapter):
@@ -23,4 +23,5 @@ class PeftActivation(Tuned, ActivationAdapter):
 
     def forward(self, x: Tensor, frozen: Tensor) -> Tensor:
         """PEFT's own forward pass, W x taken from `frozen`."""
-        return self.base.answering(x, frozen, self.run)
+        output = self.base.answering(as_sequences(x), as_sequences(frozen), self.run)
+        return output.reshape(frozen.shape)

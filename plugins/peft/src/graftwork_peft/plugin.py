@@ -15,6 +15,8 @@ def adapters() -> list[AdapterSpec]:
 
 
 def _record(method: str, *, on_weight: bool) -> AdapterSpec:
+    from graftwork_peft.sources import SOURCES
+
     return AdapterSpec(
         name=f"peft/{method}",
         target=f"graftwork_peft.adapters:{method}",
@@ -22,4 +24,5 @@ def _record(method: str, *, on_weight: bool) -> AdapterSpec:
         summary=f"{method} as PEFT has it",
         family="weight" if on_weight else "activation",
         mergeable=on_weight,
+        cites=SOURCES.get(method, ()),
     )

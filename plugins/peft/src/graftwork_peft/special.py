@@ -20,6 +20,8 @@ class Special:
     """Other defaults than PEFT's, `dataclasses.MISSING` for none."""
     joint: bool = False
     """Whether PEFT has to see all sites at once though its tuner does not say so."""
+    by_weight: bool = False
+    """Whether the effective weight computes the output, in place of PEFT's forward pass."""
     call: Callable[[nn.Module, Tensor], Tensor] = lambda tuner, x: tuner(x)
     """How PEFT's layer is called on an input x."""
 
@@ -41,6 +43,12 @@ def _first_task(tuner: nn.Module, x: Tensor) -> Tensor:
     return output.view(*x.shape[:-1], -1)
 
 
+def _in_its_dtype(tuner: nn.Module, x: Tensor) -> Tensor:
+    """PEFT's whole copy of the layer is in the adapter's dtype, and takes no other input."""
+    output: Tensor = tuner(x.to(next(tuner.parameters()).dtype))
+    return output.to(x.dtype)
+
+
 _SPECIAL: dict[str, Special] = {
     "adalora": Special(
         joint=True,  # it distributes ranks over the sites
@@ -51,11 +59,14 @@ _SPECIAL: dict[str, Special] = {
         defaults={"total_step": dataclasses.MISSING},
     ),
     "adamss": Special(joint=True),  # it distributes subspaces over the sites
+    # PEFT 0.21's forward pass gives its input another gradient than the one of what it computes.
+    "c3a": Special(by_weight=True),
     "frod": Special(fixed={"progressbar": False}),
     # An output bias is no part of the weight.
     "glora": Special(fixed={"config_D_E": "none"}),
     "ia3": Special(defaults={"feedforward_modules": ()}),
     "lily": Special(joint=True),  # its layers share factors
+    "ln_tuning": Special(call=_in_its_dtype),
     "lora": Special(types={"init_lora_weights": _LORA_STARTS}),
     # Several tasks would need the task's number with every call of the backbone.
     "poly": Special(fixed={"n_tasks": 1}, call=_first_task),

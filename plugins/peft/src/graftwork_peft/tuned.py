@@ -80,6 +80,12 @@ class Tuned(Adapter):
         return base
 
 
+def as_sequences(x: Tensor) -> Tensor:
+    """Features with one axis of places at most, for PEFT's layers know sequences: GraLoRA refuses
+    an input of four axes, and OFT takes one for a picture."""
+    return x.flatten(1, -2) if x.dim() > 3 else x
+
+
 def _hand_over(made: Injected, name: str, adapter: Any) -> None:
     adapter.tuner = made.layers[name]
     adapter.lent = (*made.lent[name], *made.common.values())

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from graftwork.nn import Site, WeightAdapter
 from graftwork.nn.product import product
-from graftwork_peft.tuned import Tuned, refuse_dropout
+from graftwork_peft.special import special
+from graftwork_peft.tuned import Tuned, as_sequences, refuse_dropout
 
 
 class PeftWeight(Tuned, WeightAdapter):
@@ -30,7 +31,8 @@ class PeftWeight(Tuned, WeightAdapter):
 
     def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """PEFT's own forward pass on a linear layer, the effective weight elsewhere."""
-        if self.site.kind != "linear" or not self.site.observable:
-            return product(self.site, x, self._formed, tuple(self.inputs()), bias)
-        output = self.run(x)
+        linear = self.site.kind == "linear" and self.site.observable
+        if not linear or special(self.method).by_weight:
+            return product(self.site, x, self.forming(), tuple(self.inputs()), bias)
+        output = self.run(as_sequences(x)).reshape(*x.shape[:-1], -1)
         return output if bias is None else output + bias.to(output.dtype)

@@ -53,6 +53,7 @@ def fixed_style(handle: Graft, styles: Styles | None = None) -> Graft:
         dtype=dtype,
     )
     result.load_state_dict(tensors)
+    result.branch = handle.branch
     return result
 
 

@@ -5,13 +5,14 @@ matrix is not, and costs a product as large as the layer's own. Here the gradien
 taken from x and dL/dy by the small factors alone, and nothing but x, C and F is kept.
 
 With C (a, b), F (c, d), x as (tokens, b, d), G = dL/dy as (tokens, a, c), and sums over tokens:
-dL/dC = sum G (x F^T)^T and dL/dF = sum (C^T G)^T x.
+dL/dC = sum G (x F^T)^T and dL/dF = sum (C^T G)^T x. Under dropout rows of C (x) F are zero, and so
+are those of G here.
 """
 
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -35,25 +36,39 @@ def pays(coarse: Tensor, fine: Tensor) -> bool:
 
 
 def kronecker_product(
-    site: Site, x: Tensor, coarse: Tensor, fine: Tensor, bias: Tensor | None
+    site: Site,
+    x: Tensor,
+    coarse: Float[Tensor, "a b"],
+    fine: Float[Tensor, "c d"],
+    bias: Tensor | None,
+    kept: Bool[Tensor, "a_c"] | None = None,
 ) -> Tensor:
-    """(W + C (x) F) x + b on a linear layer or a convolution with a kernel of one."""
+    """(W + C (x) F) x + b on a linear layer or a convolution with a kernel of one.
+
+    `kept` says which rows of C (x) F are not dropped; all by default.
+    """
     x = in_layer_dtype(x)
-    return _KroneckerProduct.apply(x, coarse, fine, site, bias, site.frozen())
+    return _KroneckerProduct.apply(x, coarse, fine, site, bias, site.frozen(), kept)
 
 
 class _KroneckerProduct(torch.autograd.Function):
     @staticmethod
     def forward(
-        x: Tensor, coarse: Tensor, fine: Tensor, site: Site, bias: Tensor | None, frozen: Tensor
+        x: Tensor,
+        coarse: Tensor,
+        fine: Tensor,
+        site: Site,
+        bias: Tensor | None,
+        frozen: Tensor,
+        kept: Tensor | None,
     ) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            matrix = _changed(site, coarse, fine).to(x.dtype)
+            matrix = _changed(site, coarse, fine, kept).to(x.dtype)
             return site.apply(x, matrix, None if bias is None else bias.to(x.dtype))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, coarse, fine, ctx.site, _, frozen = inputs
+        x, coarse, fine, ctx.site, _, frozen, ctx.kept = inputs
         # The frozen weight is kept for the sake of torch's check that nobody has changed it.
         ctx.save_for_backward(x, coarse, fine, frozen)
 
@@ -64,11 +79,12 @@ class _KroneckerProduct(torch.autograd.Function):
         grad_x = None
         with torch.autocast(x.device.type, enabled=False):
             if ctx.needs_input_grad[0]:
-                matrix = _changed(ctx.site, coarse, fine).to(grad.dtype)
+                matrix = _changed(ctx.site, coarse, fine, ctx.kept).to(grad.dtype)
                 grad_x = input_gradient(ctx.site, x, matrix, grad)
-            tokens = (_tokens(ctx.site, x), _tokens(ctx.site, grad))
-            grad_coarse, grad_fine = factor_gradients(*tokens, coarse, fine)
-        return grad_x, grad_coarse, grad_fine, None, None, None
+            output = _tokens(ctx.site, grad)
+            output = output if ctx.kept is None else output * ctx.kept
+            grad_coarse, grad_fine = factor_gradients(_tokens(ctx.site, x), output, coarse, fine)
+        return grad_x, grad_coarse, grad_fine, *[None] * 4
 
 
 def factor_gradients(
@@ -90,12 +106,15 @@ def factor_gradients(
     return grad_coarse, grad_fine
 
 
-def _changed(site: Site, coarse: Tensor, fine: Tensor) -> Tensor:
+def _changed(site: Site, coarse: Tensor, fine: Tensor, kept: Tensor | None) -> Tensor:
     weight = site.weight()
     weight = weight.to(torch.promote_types(weight.dtype, fine.dtype))
     (a, b), (c, d) = coarse.shape, fine.shape
     blocks = weight.reshape(a, c, b, d)
-    return torch.addcmul(blocks, coarse[:, None, :, None], fine[None, :, None, :]).view_as(weight)
+    first = coarse[:, None, :, None]
+    if kept is not None:
+        first = first * kept.view(a, c, 1, 1)
+    return torch.addcmul(blocks, first, fine[None, :, None, :]).view_as(weight)
 
 
 def _tokens(site: Site, features: Tensor) -> Tensor:

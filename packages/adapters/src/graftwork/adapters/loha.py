@@ -1,21 +1,24 @@
 """LoHa: the entry-wise product of two low-rank matrices, of rank up to r squared."""
 
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from graftwork.adapters.dropout import drawn_units, drops
 from graftwork.adapters.hadamard_sum import HadamardSum
-from graftwork.adapters.low_rank import refuse_rank
+from graftwork.adapters.low_rank import refuse_ranks
 from graftwork.adapters.rank import RankConfig
+from graftwork.adapters.row_dropout import RowDropoutConfig
 from graftwork.core.config import config
 from graftwork.nn import Site, WeightAdapter
 from graftwork.nn.product import plain_autograd
 
 
 @config
-class LoHaConfig(RankConfig):
+class LoHaConfig(RankConfig, RowDropoutConfig):
     """Settings of LoHa. It has twice the parameters of LoRA at the same rank."""
 
 
@@ -37,8 +40,8 @@ class LoHa(WeightAdapter):
 
     def __init__(self, site: Site, settings: LoHaConfig) -> None:
         super().__init__(site)
-        refuse_rank(settings.rank, site)
         self.scale = settings.scale
+        self.dropout = nn.Dropout(settings.dropout)
         self.first_up = _kaiming(site.rows, settings.rank)
         """B1."""
         self.first_down = _kaiming(settings.rank, site.cols)
@@ -48,12 +51,33 @@ class LoHa(WeightAdapter):
         self.second_down = nn.Parameter(torch.zeros(settings.rank, site.cols))
         """A2."""
 
+    @classmethod
+    def check(cls, settings: LoHaConfig, sites: Mapping[str, Site]) -> None:
+        """A fresh graft has no rank above a site's; a file may, for other tools write such."""
+        refuse_ranks(settings.rank, sites)
+
     def effective(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows cols"]:
         """W + scale (B1 A1) * (B2 A2)."""
+        return self._changed(weight, self.first_up)
+
+    def drops(self) -> bool:
+        """In training, at a dropout above 0."""
+        return drops(self.dropout)
+
+    def form(self) -> Callable[[Tensor], Tensor]:
+        """`effective`, where rows of B1 are zero for those of the change that are dropped."""
+        kept = drawn_units(self.dropout, self.site.rows, self.first_up.device)
+        if kept is None:
+            return self.effective
+        return lambda weight: self._changed(weight, self.first_up * kept[:, None])
+
+    def _changed(
+        self, weight: Float[Tensor, "rows cols"], first_up: Float[Tensor, "rows rank"]
+    ) -> Float[Tensor, "rows cols"]:
         if plain_autograd():
-            first = self.scale * self.first_up @ self.first_down
+            first = self.scale * first_up @ self.first_down
             return torch.addcmul(weight, first, self.second_up @ self.second_down)
-        factors = (self.first_up, self.first_down, self.second_up, self.second_down)
+        factors = (first_up, self.first_down, self.second_up, self.second_down)
         changed: Tensor = HadamardSum.apply(weight, *factors, self.scale)
         return changed
 

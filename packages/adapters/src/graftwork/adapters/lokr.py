@@ -1,22 +1,26 @@
 """LoKr: the Kronecker product of a small matrix and a low-rank one."""
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from graftwork.adapters.dropout import drawn_units, drops
 from graftwork.adapters.kronecker import kronecker, kronecker_product, pays
-from graftwork.adapters.low_rank import refuse_rank
+from graftwork.adapters.low_rank import refuse_ranks
 from graftwork.adapters.rank import RankConfig
+from graftwork.adapters.row_dropout import RowDropoutConfig
 from graftwork.core.config import Ge, Search, config
 from graftwork.nn import Site, WeightAdapter
 from graftwork.nn.product import plain_autograd
 
 
 @config
-class LoKrConfig(RankConfig):
+class LoKrConfig(RankConfig, RowDropoutConfig):
     """Settings of LoKr."""
 
     factor: Annotated[int, Ge(-1), Search(choices=(-1, 4, 8, 16))] = -1
@@ -50,8 +54,8 @@ class LoKr(WeightAdapter):
 
     def __init__(self, site: Site, settings: LoKrConfig) -> None:
         super().__init__(site)
-        refuse_rank(settings.rank, site)
         self.scale = settings.scale
+        self.dropout = nn.Dropout(settings.dropout)
         channels, kernel = _channels(site)
         coarse_rows, fine_rows = split(site.rows, settings.factor)
         coarse_cols, fine_channels = split(channels, settings.factor)
@@ -64,9 +68,25 @@ class LoKr(WeightAdapter):
         self.fine = Factor(fine_rows, fine_cols, rank if small else None, zero=True)
         """F."""
 
+    @classmethod
+    def check(cls, settings: LoKrConfig, sites: Mapping[str, Site]) -> None:
+        """A fresh graft has no rank above a site's; a file may, for other tools write such."""
+        refuse_ranks(settings.rank, sites)
+
     def effective(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows cols"]:
         """W + scale C (x) F."""
         return weight + kronecker(self.scale * self.coarse(), self.fine())
+
+    def drops(self) -> bool:
+        """In training, at a dropout above 0."""
+        return drops(self.dropout)
+
+    def form(self) -> Callable[[Tensor], Tensor]:
+        """`effective`, but for rows of the change that are dropped."""
+        kept = self._kept()
+        if kept is None:
+            return self.effective
+        return partial(self._masked, kept)
 
     def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """W' x + b; the gradients of C and F without one of the weight's size."""
@@ -74,7 +94,15 @@ class LoKr(WeightAdapter):
             coarse, fine = self.scale * self.coarse(), self.fine()
         if plain_autograd() or not _is_product(self.site) or not pays(coarse, fine):
             return super().product(x, bias)
-        return kronecker_product(self.site, x, coarse, fine, bias)
+        return kronecker_product(self.site, x, coarse, fine, bias, self._kept())
+
+    def _masked(
+        self, kept: Bool[Tensor, "rows"], weight: Float[Tensor, "rows cols"]
+    ) -> Float[Tensor, "rows cols"]:
+        return weight + kept[:, None] * kronecker(self.scale * self.coarse(), self.fine())
+
+    def _kept(self) -> Bool[Tensor, "rows"] | None:
+        return drawn_units(self.dropout, self.site.rows, self.coarse.down.device)
 
 
 class Factor(nn.Module):

@@ -1,7 +1,8 @@
 """What the low-rank methods share: the two factors, their settings, and the check of the rank."""
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ class LowRankConfig:
     """Settings of a method with two factors A (rank x cols) and B (rows x rank)."""
 
     rank: Annotated[int, Ge(1), Search(2, 64, log=True)] = 8
-    """r, the columns of B and rows of A. At most the smaller side of the smallest site."""
+    """r, the columns of B and rows of A. At most the smaller side of the smallest site, except in
+    files of other tools, which are read as they are."""
 
     alpha: Annotated[float, Gt(0), Search(1, 64, log=True)] | None = None
     """Numerator of the change's scale alpha / rank. Left out it is the rank itself, so that the
@@ -47,7 +49,6 @@ class LowRank(WeightAdapter):
 
     def __init__(self, site: Site, settings: LowRankConfig) -> None:
         super().__init__(site)
-        refuse_rank(settings.rank, site)
         self.down = nn.Parameter(torch.empty(settings.rank, site.cols))
         """A."""
         self.up = nn.Parameter(torch.zeros(site.rows, settings.rank))
@@ -55,6 +56,11 @@ class LowRank(WeightAdapter):
         self.scale = settings.numerator / settings.rank
         self.dropout = nn.Dropout(settings.dropout)
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+
+    @classmethod
+    def check(cls, settings: Any, sites: Mapping[str, Site]) -> None:
+        """A fresh graft has no rank above a site's; a file may, for other tools write such."""
+        refuse_ranks(settings.rank, sites)
 
     def by_hand(self) -> bool:
         """Whether the hand-written gradients of a linear layer apply."""
@@ -70,6 +76,12 @@ class LowRank(WeightAdapter):
     def dropped(self, x: Tensor) -> Tensor:
         """The layer's input under dropout."""
         return self.dropout(x) if x.is_floating_point() else x
+
+
+def refuse_ranks(rank: int, sites: Mapping[str, Site]) -> None:
+    """Raise `GraftworkError` for the first site whose matrix cannot have that rank."""
+    for site in sites.values():
+        refuse_rank(rank, site)
 
 
 def refuse_rank(rank: int, site: Site) -> None:

@@ -2,17 +2,21 @@
 
 With tokens as columns every product with a factor is a thin matrix times a wide one, which is
 several times faster on a CPU than the same product written the other way round. What autograd
-would add up in temporaries of the output's size is accumulated in place.
+would add up in temporaries of the output's size is accumulated in place. Where there are more
+tokens than features, W + scale B A is formed instead, in either pass: a thin product of the
+weight's size in place of one of the output's.
 """
 
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graftwork.adapters.dropout import Mask
+
+Kept = Bool[Tensor, "tokens cols"] | None
 
 
 class Change(NamedTuple):
@@ -23,6 +27,15 @@ class Change(NamedTuple):
     """Dropout of the x that meets A."""
     low: bool = False
     """Whether the factors work in the dtype of x, as under autocast, and not x in theirs."""
+
+    def kept(self, x: Float[Tensor, "*batch cols"]) -> Kept:
+        """Which elements of x meet A, tokens as rows; None for all."""
+        return None if self.mask is None else self.mask.kept(_matrix(x))
+
+    @property
+    def gain(self) -> float:
+        """What enlarges those that do."""
+        return 1.0 if self.mask is None else self.mask.gain
 
 
 class LowRankProduct(torch.autograd.Function):
@@ -40,8 +53,11 @@ class LowRankProduct(torch.autograd.Function):
         """y, and h for backward."""
         with torch.autocast(x.device.type, enabled=False):
             bias = None if bias is None else bias.to(x.dtype)
-            y = torch.nn.functional.linear(x, weight.to(x.dtype), bias)
             hidden = hidden_of(x, down, change)
+            if is_formed(x, weight, down, change):
+                weight = formed(weight, down, up, change)
+                return torch.nn.functional.linear(x, weight, bias), hidden
+            y = torch.nn.functional.linear(x, weight.to(x.dtype), bias)
             add_low_rank(y, hidden, up, change)
         return y, hidden
 
@@ -58,10 +74,43 @@ class LowRankProduct(torch.autograd.Function):
         """Gradients of x, A and B."""
         x, down, up, weight, hidden = ctx.saved_tensors
         with torch.autocast(x.device.type, enabled=False):
-            gradients = low_rank_gradients(
-                grad, x, down, up, weight, hidden, ctx.change, ctx.needs_input_grad[0]
-            )
-        return *gradients, None, None, None
+            kept = ctx.change.kept(x)
+            grad_hidden, *small = factor_gradients(grad, x, down, up, hidden, ctx.change, kept)
+            grad_x = None
+            if ctx.needs_input_grad[0] and is_formed(x, weight, down, ctx.change):
+                grad_x = grad @ formed(weight, down, up, ctx.change)
+            elif ctx.needs_input_grad[0]:
+                grad_x = grad @ weight.to(grad.dtype)
+                add_hidden_gradient(grad_x, grad_hidden, down, ctx.change, kept)
+        return grad_x, *small, None, None, None
+
+
+def is_formed(
+    x: Float[Tensor, "*batch cols"],
+    weight: Float[Tensor, "rows cols"],
+    down: Float[Tensor, "rank cols"],
+    change: Change,
+) -> bool:
+    """Whether W + scale B A takes the place of W and, beside it, B and A.
+
+    Not under dropout, which acts on the change alone, nor in half precision, where the change
+    would be rounded to the digits of W.
+    """
+    one_dtype = x.dtype == weight.dtype == down.dtype and x.dtype.itemsize >= 4
+    if change.mask is not None or not one_dtype:
+        return False
+    rows, cols = weight.shape
+    return x.numel() // cols * (rows + cols) > 2 * rows * cols
+
+
+def formed(
+    weight: Float[Tensor, "rows cols"],
+    down: Float[Tensor, "rank cols"],
+    up: Float[Tensor, "rows rank"],
+    change: Change,
+) -> Float[Tensor, "rows cols"]:
+    """W + scale B A."""
+    return torch.addmm(weight, up, down, alpha=change.scale)
 
 
 def hidden_of(
@@ -70,10 +119,8 @@ def hidden_of(
     """h = A mask(x), tokens as columns, in the dtype that the factors work in."""
     tokens = _matrix(x)
     dtype = tokens.dtype if change.low else down.dtype
-    tokens = tokens.to(dtype)
-    if change.mask is not None:
-        tokens = change.mask.times(tokens)
-    return down.to(dtype) @ tokens.T
+    tokens = _masked(tokens.to(dtype), change.kept(x))
+    return (change.gain * down.to(dtype)) @ tokens.T
 
 
 def add_low_rank(
@@ -87,32 +134,41 @@ def add_low_rank(
     _accumulate(_matrix(y), hidden.T, factor.T)
 
 
-def low_rank_gradients(
+def factor_gradients(
     grad: Float[Tensor, "*batch rows"],
     x: Float[Tensor, "*batch cols"],
     down: Float[Tensor, "rank cols"],
     up: Float[Tensor, "rows rank"],
-    weight: Float[Tensor, "rows cols"],
     hidden: Float[Tensor, "rank tokens"],
     change: Change,
-    needs_x: bool,
-) -> tuple[Tensor | None, Tensor, Tensor]:
-    """dL/dx, dL/dA and dL/dB from G = dL/dy."""
+    kept: Kept = None,
+) -> tuple[Float[Tensor, "rank tokens"], Float[Tensor, "rank cols"], Float[Tensor, "rows rank"]]:
+    """dL/dh, dL/dA and dL/dB from G = dL/dy."""
     dtype = hidden.dtype
     wide, tokens = _matrix(grad).to(dtype), _matrix(x).to(dtype)
     grad_up = (hidden @ wide).T.mul_(change.scale)
     grad_hidden = (change.scale * up.to(dtype)).T @ wide.T
-    if change.mask is not None:
-        tokens = change.mask.times(tokens)
-    grad_down = grad_hidden @ tokens
-    grad_x = None
-    if needs_x:
-        grad_x = grad @ weight.to(grad.dtype)
-        if change.mask is None:
-            _accumulate(_matrix(grad_x), grad_hidden.T, down.to(dtype))
-        else:
-            _matrix(grad_x).add_(change.mask.times(grad_hidden.T @ down.to(dtype)))
-    return grad_x, grad_down.to(down.dtype), grad_up.to(up.dtype)
+    grad_down = (change.gain * grad_hidden) @ _masked(tokens, kept)
+    return grad_hidden, grad_down.to(down.dtype), grad_up.to(up.dtype)
+
+
+def add_hidden_gradient(
+    grad_x: Float[Tensor, "*batch cols"],
+    grad_hidden: Float[Tensor, "rank tokens"],
+    down: Float[Tensor, "rank cols"],
+    change: Change,
+    kept: Kept = None,
+) -> None:
+    """grad_x += mask(A^T dL/dh), in place."""
+    down = change.gain * down.to(grad_hidden.dtype)
+    if kept is None:
+        _accumulate(_matrix(grad_x), grad_hidden.T, down)
+    else:
+        _matrix(grad_x).add_((grad_hidden.T @ down).mul_(kept))
+
+
+def _masked(tokens: Float[Tensor, "tokens cols"], kept: Kept) -> Float[Tensor, "tokens cols"]:
+    return tokens if kept is None else torch.where(kept, tokens, 0.0)
 
 
 def _matrix(x: Tensor) -> Tensor:

@@ -1,14 +1,16 @@
 """OFT: a rotation of the weight, block by block."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from graftwork.adapters.dropout import drawn_units, drops
 from graftwork.adapters.rotated_product import rotated_product
 from graftwork.adapters.rotation import Cayley, rotations, skew, turn
-from graftwork.core.config import Ge, Gt, Search, config
+from graftwork.core.config import Ge, Gt, Lt, Search, config
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import Site, WeightAdapter
 from graftwork.nn.product import plain_autograd
@@ -36,6 +38,12 @@ class OFTConfig:
     """Largest Frobenius norm of Q over the site, as a multiple of the rotated side's length;
     beyond it Q is scaled down (COFT, in LyCORIS's form). None leaves Q free."""
 
+    dropout: Annotated[float, Ge(0), Lt(1), Search(0.0, 0.3)] = 0.0
+    """Share of the blocks that are the identity in a training step: the multiplicative dropout
+    that PEFT calls `module_dropout`. Ours draws every block by itself; PEFT takes a fixed number,
+    rounded down, and so none where that is below one. It has no effect inside torch's attention,
+    which shows adapters its weight alone."""
+
 
 class OFT(WeightAdapter):
     """W' = W R^T or R W, R = blockdiag(R_1, ...) orthogonal  (Qiu et al. 2023, arXiv:2306.07280).
@@ -56,35 +64,52 @@ class OFT(WeightAdapter):
         length = site.cols if self.side == "input" else site.rows
         self.size = _block_size(length, settings, site)
         self.limit = None if settings.constraint is None else settings.constraint * length
+        self.dropout = nn.Dropout(settings.dropout)
         entries = self.size * (self.size - 1) // 2
         self.entries = nn.Parameter(torch.zeros(length // self.size, entries))
         """The upper triangles of Q, row by row, one row for each block."""
 
-    def blocks(self) -> Float[Tensor, "blocks b b"]:
-        """R_i, in float32 at least."""
+    def blocks(self, kept: Bool[Tensor, "blocks"] | None = None) -> Float[Tensor, "blocks b b"]:
+        """R_i, in float32 at least; the identity where `kept` is False."""
         with torch.autocast(self.entries.device.type, enabled=False):
             wide = self.entries.to(torch.promote_types(self.dtype, torch.float32))
             q = skew(wide, self.size)
             if self.limit is not None:
                 q = q * (self.limit / torch.linalg.vector_norm(q).clamp_min(self.limit))
-            return rotations(q, self.cayley)
+            # Q = 0 gives R = I by either way.
+            return rotations(q if kept is None else q * kept[:, None, None], self.cayley)
 
     def effective(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows cols"]:
         """W R^T on the input side, R W on the output side."""
-        blocks = self.blocks().to(weight.dtype)
-        return turn(weight, blocks, axis=-1 if self.side == "input" else -2)
+        return self._turned(weight, self.blocks())
+
+    def drops(self) -> bool:
+        """In training, at a dropout above 0."""
+        return drops(self.dropout)
+
+    def form(self) -> Callable[[Tensor], Tensor]:
+        """`effective`, but for blocks that are dropped."""
+        kept = self._kept()
+        return lambda weight: self._turned(weight, self.blocks(kept))
 
     def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """W (R^T x) + b or R (W x) + b, which costs b for each number of x or y and forms no W'."""
         site = self.site
         if not _commutes(site, self.side, self.size):
             return super().product(x, bias)
+        blocks = self.blocks(self._kept())
         if self.side == "input" and site.kind == "linear" and not plain_autograd():
-            return rotated_product(x, self.blocks(), site.weight(), bias)
+            return rotated_product(x, blocks, site.weight(), bias)
         if self.side == "input":
-            return site.apply(turn(x, self.blocks().mT, _axis(site)), site.weight(), bias)
-        output = turn(site.apply(x, site.weight()), self.blocks(), _axis(site))
+            return site.apply(turn(x, blocks.mT, _axis(site)), site.weight(), bias)
+        output = turn(site.apply(x, site.weight()), blocks, _axis(site))
         return output if bias is None else output + site.channels(bias).to(output.dtype)
+
+    def _kept(self) -> Bool[Tensor, "blocks"] | None:
+        return drawn_units(self.dropout, len(self.entries), self.entries.device)
+
+    def _turned(self, weight: Tensor, blocks: Tensor) -> Tensor:
+        return turn(weight, blocks.to(weight.dtype), axis=-1 if self.side == "input" else -2)
 
 
 def _axis(site: Site) -> int:

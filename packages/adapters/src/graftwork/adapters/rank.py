@@ -10,7 +10,8 @@ class RankConfig:
     """Settings of a method whose change is `scale` times a function of factors of rank r."""
 
     rank: Annotated[int, Ge(1), Search(2, 64, log=True)] = 8
-    """r. At most the smaller side of the smallest site."""
+    """r. At most the smaller side of the smallest site, except in files of other tools, which are
+    read as they are."""
 
     alpha: Annotated[float, Gt(0), Search(1, 64, log=True)] | None = None
     """Numerator of the change's scale alpha / rank. Left out it is the rank itself, so that the

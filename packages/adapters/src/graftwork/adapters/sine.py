@@ -38,7 +38,8 @@ class SineLoRA(LowRank):
 
     @classmethod
     def check(cls, settings: SineLoRAConfig, sites: Mapping[str, Site]) -> None:
-        """Every pattern of `omega_by_site` decides for a site."""
+        """Every pattern of `omega_by_site` decides for a site, and each can have the rank."""
+        super().check(settings, sites)
         settings.check_patterns(sites)
 
     def effective(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows cols"]:

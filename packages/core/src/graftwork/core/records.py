@@ -1,7 +1,8 @@
 """What a plugin offers: records that name code by string, so listing them imports nothing."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from graftwork.core.importing import import_target
@@ -88,6 +89,20 @@ class AdapterSpec(Record):
 
     mergeable: bool = True
     """Whether it folds into the backbone's weights."""
+
+    forms: Mapping[str, str] | None = field(default=None, hash=False)
+    """For formats of other tools that do not know the method, how they hold it: by the format's
+    name the ``"package.module:Form"``, a `graftwork.nn.forms.Form`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for format, target in (self.forms or {}).items():
+            _require(_TARGET, f"form for {format!r}", target, "'package.module:Form'")
+
+    def load_form(self, format: str) -> Any:
+        """Import and return the form for a format; GraftworkError says what to install."""
+        assert self.forms, "a record without forms"
+        return import_target(self.forms[format], place=self.label, install=self.requirement)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from graftwork.core.errors import GraftworkError
 from graftwork.data.images import load_image
+from graftwork.data.masks import load_mask
 from graftwork.nn.dataset import Dataset
 
 
@@ -22,6 +23,8 @@ class Example:
     caption: str
     caption_free: str | None = None
     """The caption without the trigger."""
+    mask: Path | None = None
+    """A grey image of the same size that says how much each place counts."""
 
 
 class ExampleSet(Dataset):
@@ -56,16 +59,24 @@ class ExampleSet(Dataset):
         """The same caption without the trigger; None when the set has no trigger."""
         return self.examples[index].caption_free
 
+    def mask(self, index: int) -> Image.Image | None:
+        """The mask of image `index` in grey, if it has one; GraftworkError if it does not fit."""
+        example = self.examples[index]
+        return None if example.mask is None else load_mask(example.mask, of=example.path)
+
     def check(self) -> None:
-        """Decode every image. Captions were checked when the set was made."""
-        for example in self.examples:
-            load_image(example.path)
+        """Decode every image and mask. Captions were checked when the set was made."""
+        for index in range(len(self)):
+            self.image(index)
+            self.mask(index)
 
     def hash(self) -> str:
         """SHA-256 over the files' bytes and the captions, in order; names do not matter."""
         digest = hashlib.sha256()
         for example in self.examples:
             digest.update(_digest(example.path))
+            if example.mask is not None:
+                digest.update(b"mask" + _digest(example.mask))
             digest.update(json.dumps([example.caption, example.caption_free]).encode())
         return digest.hexdigest()
 

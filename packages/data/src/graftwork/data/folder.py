@@ -20,13 +20,13 @@ class Listing:
     """Files that are neither images nor their captions, such as .heic or .gif."""
 
 
-def list_folder(folder: Path) -> Listing:
-    """What lies in a folder, subfolders and hidden files left out.
+def list_folder(folder: Path, *, key: str = "path") -> Listing:
+    """What lies in a folder that a setting names, subfolders and hidden files left out.
 
     Raises:
         GraftworkError: the folder is missing, is a file, or cannot be read.
     """
-    files = [path for path in _entries(folder) if not path.is_dir()]
+    files = [path for path in _entries(folder, key) if not path.is_dir()]
     known = SUFFIXES + _COMPANIONS
     return Listing(
         images=tuple(path for path in files if is_image_name(path)),
@@ -47,17 +47,17 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path, key: str) -> list[Path]:
     try:
         entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except FileNotFoundError as error:
-        raise GraftworkError(f"{folder}: no such folder; check data.path") from error
+        raise GraftworkError(f"{folder}: no such folder; check data.{key}") from error
     except NotADirectoryError as error:
         raise GraftworkError(
-            f"{folder}: is a file; data.path must name the folder around it"
+            f"{folder}: is a file; data.{key} must name the folder around it"
         ) from error
     except OSError as error:
         raise GraftworkError(f"{folder}: cannot be read ({error.strerror}); mend it") from error
     except ValueError as error:  # a zero byte
-        raise GraftworkError(f"{str(folder)!r}: is no path ({error}); check data.path") from error
+        raise GraftworkError(f"{str(folder)!r}: is no path ({error}); check data.{key}") from error
     return sorted(entries, key=lambda path: path.name)

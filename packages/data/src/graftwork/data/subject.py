@@ -6,6 +6,7 @@ from pathlib import Path
 from graftwork.core.config import config
 from graftwork.data.examples import Example, ExampleSet
 from graftwork.data.folder import list_folder, no_images
+from graftwork.data.masks import find_masks
 from graftwork.nn.trigger import has_trigger
 
 _SLOT = "{subject}"
@@ -26,6 +27,10 @@ class SubjectConfig:
 
     template: str | tuple[str, ...] = "a photo of {subject}"
     """Caption with {subject} where the subject goes; several are dealt to the images in turn."""
+
+    masks: str | None = None
+    """Folder with a grey image for each image, of its name and size, that says how much each place
+    counts in the loss: black not at all, middle grey (127) once, white five times."""
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -64,6 +69,9 @@ class Subject(ExampleSet):
         listing = list_folder(folder)
         if not listing.images:
             raise no_images(folder, listing)
+        masks = (
+            find_masks(Path(settings.masks).expanduser(), listing.images) if settings.masks else {}
+        )
         free = settings.class_word.strip()
         named = f"{settings.trigger.strip()} {free}"
         examples = [
@@ -71,6 +79,7 @@ class Subject(ExampleSet):
                 path=path,
                 caption=template.replace(_SLOT, named),
                 caption_free=template.replace(_SLOT, free),
+                mask=masks.get(path),
             )
             for path, template in zip(listing.images, cycle(settings.templates), strict=False)
         ]

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from graftwork.formats.layers import Content, Leaves, need, padded, tucker
+from graftwork.formats.layers import Leaves, need, padded, tucker
 from graftwork.nn import Site
 from graftwork.nn.adapter import Adapter
 from graftwork.nn.factors import alpha
+from graftwork.nn.forms import Content
 
 LEAVES = frozenset(
     {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2", "alpha"}

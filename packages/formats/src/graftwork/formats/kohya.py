@@ -34,11 +34,14 @@ class KohyaFormat:
         Raises:
             GraftworkError: the format has no place for the method, a site, or the weight.
         """
-        names = {site: kohya_name(site, handle.model, format="kohya") for site in handle.sites}
+        names = {
+            layer: kohya_name(layer, handle.model, format="kohya")
+            for layer in single_file.layer_names(handle)
+        }
         layers, error = single_file.plain_layers(handle, settings, format="kohya")
         file = single_file.write(
             path,
-            {names[site]: leaves for site, leaves in layers.items()},
+            {names[layer]: leaves for layer, leaves in layers.items()},
             dtype=settings.dtype,
             metadata={"ss_network_module": "networks.lora"},
         )

@@ -14,10 +14,11 @@ from typing import Any
 from torch import Tensor
 
 from graftwork.core.errors import GraftworkError
-from graftwork.formats.layers import Content, Leaves, fits, need, tucker
+from graftwork.formats.layers import Leaves, fits, need, tucker
 from graftwork.nn import Site
 from graftwork.nn.adapter import Adapter
 from graftwork.nn.factors import alpha
+from graftwork.nn.forms import Content
 
 LEAVES = frozenset(
     {

@@ -1,8 +1,6 @@
 """What the readers of all methods share: the tensors of a file by site, as one graft takes them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,26 +9,17 @@ from torch import Tensor, nn
 from graftwork.core import registry
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import Site
+from graftwork.nn.forms import Content
 from graftwork.nn.grafting import read_settings
 
 Leaves = Mapping[str, Tensor]
 """The tensors of one layer by the last part of their keys."""
 
 
+_LAST_OF_ATTENTION = nn.modules.linear.NonDynamicallyQuantizableLinear
+
 CHANNELLED = ("linear", "conv1d", "conv2d", "conv3d")
 """The kinds of site with input and output channels: all but embeddings."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """What a file holds, in graftwork's own names."""
-
-    method: str
-    """The adapter."""
-    settings: Mapping[str, Any]
-    """Its settings."""
-    tensors: Mapping[str, Mapping[str, Tensor]]
-    """Its parameters at every site."""
 
 
 def need(leaves: Leaves, names: tuple[str, ...], place: str) -> list[Tensor]:
@@ -49,10 +38,12 @@ def refuse_site(site: Site, format: str, *, kinds: tuple[str, ...] = CHANNELLED)
     """Refuse a layer that readers of a format do not know, or treat in another way.
 
     Raises:
-        GraftworkError: it is of another kind, part of a packed projection, or pads with something
-            else than zeros.
+        GraftworkError: it is of another kind, part of a packed projection, inside torch's
+            attention, which calls no layer, or pads with something else than zeros.
     """
     kind = f"part of {site.kind}" if site.part else site.kind
+    if site.parameter != "weight" or isinstance(site.layer, _LAST_OF_ATTENTION):
+        kind = "inside torch's attention"
     padding = getattr(site.layer, "padding_mode", "zeros")
     if padding != "zeros":
         kind = f"{kind} with padding '{padding}'"

@@ -71,7 +71,7 @@ class LycorisFormat:
             )
         file = single_file.write(
             path,
-            {names[site]: layers[site] for site in names},
+            {names[layer]: layers[layer] for layer in names},
             dtype=settings.dtype,
             metadata={"ss_network_module": "lycoris.kohya"},
         )
@@ -89,12 +89,13 @@ class LycorisFormat:
 
 
 def _names(handle: Graft, settings: LycorisConfig) -> dict[str, str]:
-    """The names of the sites that are written."""
+    """The names of the layers that are written."""
+    layers = single_file.layer_names(handle)
     if settings.names == "kohya":
-        return {site: kohya_name(site, handle.model, format="lycoris") for site in handle.sites}
+        return {layer: kohya_name(layer, handle.model, format="lycoris") for layer in layers}
     start = f"{settings.part}." if settings.part else ""
     names = {
-        site: wrapper_name(site, settings.part) for site in handle.sites if site.startswith(start)
+        layer: wrapper_name(layer, settings.part) for layer in layers if layer.startswith(start)
     }
     if not names:
         raise GraftworkError(
@@ -104,10 +105,10 @@ def _names(handle: Graft, settings: LycorisConfig) -> dict[str, str]:
 
 
 def _own_layers(handle: Graft) -> Mapping[str, Leaves]:
+    if handle.method == "full":
+        return single_file.differences(handle, format="lycoris")
     for adapter in handle.sites.values():
         refuse_site(adapter.site, "lycoris")
-    if handle.method == "full":
-        return difference.leaves(handle)
     if handle.method == "oft":
         rotation.refuse(handle, side="output", format="lycoris")
         return {

@@ -11,6 +11,8 @@ from pathlib import Path
 from torch import nn
 
 from graftwork.core.errors import GraftworkError
+from graftwork.formats.packed import by_layer
+from graftwork.nn import Site
 from graftwork.nn.match import all_sites
 
 WRAPPER = "lycoris_"
@@ -50,28 +52,28 @@ class Names:
     """The sites of a model by all the names they have in files."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._sites: dict[str, set[str]] = {}
-        for site in all_sites(model).values():
-            for name in _spellings(site.name.removesuffix(f".{site.part}")):
-                self._sites.setdefault(name, set()).add(site.name)
+        self._layers: dict[str, dict[str, list[Site]]] = {}
+        for layer, sites in by_layer(all_sites(model).values()).items():
+            for name in _spellings(layer):
+                self._layers.setdefault(name, {})[layer] = sites
 
-    def site(self, name: str, file: Path) -> str:
-        """The site of that name.
+    def sites(self, name: str, file: Path) -> list[Site]:
+        """The site of that name, or the parts of the packed projection.
 
         Raises:
             GraftworkError: there is none, or more than one.
         """
-        found = sorted(self._sites.get(name, ()))
+        found = self._layers.get(name, {})
         if not found:
             raise GraftworkError(
                 f"{file}: '{name}' is no layer of this model; load the backbone it was made for"
             )
         if len(found) > 1:
             raise GraftworkError(
-                f"{file}: '{name}' may be {' or '.join(map(repr, found[:2]))}; load it on the "
-                "part of the model that it is for (a packed projection cannot be read)"
+                f"{file}: '{name}' may be {' or '.join(map(repr, sorted(found)[:2]))}; load it on "
+                "the part of the model that it is for"
             )
-        return found[0]
+        return next(iter(found.values()))
 
 
 def _spellings(site: str) -> Iterable[str]:

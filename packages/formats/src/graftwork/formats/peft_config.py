@@ -9,8 +9,6 @@ from typing import Any
 from graftwork.core.errors import GraftworkError
 
 CONFIG = "adapter_config.json"
-KINDS = {"LORA": "lora", "LOHA": "loha", "LOKR": "lokr", "OFT": "oft"}
-"""PEFT's names of the methods that graftwork reads and writes."""
 
 # Each of these, if set, changes what the tensors mean. `bias` and `modules_to_save` bring tensors
 # of their own, which the reader meets and refuses by name.
@@ -43,23 +41,17 @@ def document(fields: Mapping[str, Any], modules: Iterable[str]) -> dict[str, Any
     }
 
 
-def read(path: Path) -> tuple[str, dict[str, Any]]:
-    """The method and the fields of the file.
+def read(path: Path) -> dict[str, Any]:
+    """The fields of the file, `peft_type` among them.
 
     Raises:
-        GraftworkError: it is damaged, of a method that graftwork does not know, or has an option
-            that changes what the tensors mean.
+        GraftworkError: it is damaged, or has an option that changes what the tensors mean.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        kind = fields["peft_type"]
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        fields["peft_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GraftworkError(f"{path}: not a configuration of PEFT; copy the adapter") from error
-    if kind not in KINDS:
-        raise GraftworkError(
-            f"{path}: peft_type {kind} is not read here; merge it with PEFT, or use the plugin "
-            "graftwork-peft"
-        )
     for option, meaning in _REFUSED.items():
         if fields.get(option):
             raise GraftworkError(f"{path}: {option}: {meaning}, which is not read; merge with PEFT")
@@ -69,7 +61,7 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
             f"{path}: init_lora_weights: '{start}' changed the base weights at the start; convert "
             "it with PEFT's `save_pretrained(path_initial_model_for_weight_conversion=...)`"
         )
-    return KINDS[kind], fields
+    return fields
 
 
 def at(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
@@ -78,3 +70,9 @@ def at(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
     return default
+
+
+def version(text: Any) -> tuple[int, ...]:
+    """The first two numbers of a version of PEFT; (0, 0) for none."""
+    numbers = re.match(r"(\d+)\.(\d+)", str(text))
+    return tuple(map(int, numbers.groups())) if numbers else (0, 0)

@@ -9,7 +9,6 @@
 graftwork's `oft` is either, by its setting `side`; neither file can hold the other.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from math import isqrt
 from typing import Any
@@ -18,9 +17,11 @@ import torch
 from torch import Tensor
 
 from graftwork.core.errors import GraftworkError
-from graftwork.formats.layers import Content, Leaves, fits, need
+from graftwork.formats.layers import Leaves, fits, need
+from graftwork.formats.peft_config import version
 from graftwork.nn import Graft, Site
 from graftwork.nn.adapter import Adapter
+from graftwork.nn.forms import Content
 
 LYCORIS_LEAVES = frozenset({"oft_blocks", "rescale", "alpha"})
 PEFT_LEAVES = frozenset({"oft_R.weight"})
@@ -118,9 +119,8 @@ def peft_leaves(adapter: Adapter, settings: Any) -> dict[str, Tensor]:
 
 
 def peft_fields(settings: Any) -> dict[str, Any]:
-    """The method's part of PEFT's configuration. The flag tells the sense of the rotation."""
+    """The method's fields of PEFT's configuration. The flag tells the sense of the rotation."""
     return {
-        "peft_type": "OFT",
         "peft_version": "0.18.0",  # where the series got its present terms
         "bias": "none",
         "r": 0,
@@ -151,7 +151,7 @@ def read_peft(
     neumann = bool(config.get("use_cayley_neumann"))
     if neumann and config.get("num_cayley_neumann_terms", 5) != 5:
         raise GraftworkError(f"{file}: num_cayley_neumann_terms: only 5 are known; merge with PEFT")
-    if neumann and _version(config.get("peft_version")) < (0, 18):
+    if neumann and version(config.get("peft_version")) < (0, 18):
         raise GraftworkError(
             f"{file}: its series is that of PEFT before 0.18, which had other terms; merge it "
             "with the PEFT that made it"
@@ -164,12 +164,6 @@ def read_peft(
         tensors[site] = {"entries": entries}
     settings = {"side": "input", "cayley": "neumann" if neumann else "exact"}
     return _with_size(tensors, settings, sites, file)
-
-
-def _version(text: Any) -> tuple[int, ...]:
-    """The first two numbers of a version; (0, 0) for none."""
-    numbers = re.match(r"(\d+)\.(\d+)", str(text))
-    return tuple(map(int, numbers.groups())) if numbers else (0, 0)
 
 
 def _with_size(

@@ -1,21 +1,23 @@
 """Adapters in one safetensors file, keys NAME.LEAF with no dot in NAME: kohya's and LyCORIS's."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from graftwork.core.errors import GraftworkError
-from graftwork.formats import difference, hadamard, kronecker, low_rank, rotation
-from graftwork.formats.layers import Content, Leaves, refuse_site
+from graftwork.formats import difference, hadamard, kronecker, low_rank, packed, rotation
+from graftwork.formats.layers import Leaves, refuse_site
 from graftwork.formats.names import Names
 from graftwork.nn import Graft, Site, tensorfile
 from graftwork.nn.converting import ConvertConfig
 from graftwork.nn.converting import low_rank as factors_of
-from graftwork.nn.factors import graft_factors
+from graftwork.nn.factors import Factors, graft_factors
 from graftwork.nn.filling import graft_tensors
-from graftwork.nn.match import all_sites
+from graftwork.nn.forms import Content
 
 NAME = "lora.safetensors"
 """What the file is called in a folder."""
@@ -51,20 +53,38 @@ def write(
 def plain_layers(
     handle: Graft, settings: ConvertConfig, *, format: str, holds: str = "lora and dora"
 ) -> tuple[Mapping[str, Leaves], float | None]:
-    """The leaves of a LoRA, a DoRA or a converted graft by site, and the conversion's error.
+    """The leaves of a LoRA, a DoRA or a converted graft by layer, and the conversion's error.
 
     Raises:
         GraftworkError: there is no place for the method or for a site.
     """
-    for adapter in handle.sites.values():
-        refuse_site(adapter.site, format)
     if settings.convert == "diff":
-        return difference.leaves(handle), None
+        return differences(handle, format=format), None
+    _refuse_layers(handle, format)
     found = factors_of(handle, settings, format=format, holds=holds)
-    layers = {
-        name: low_rank.leaves(own, handle.sites[name].site) for name, own in found.factors.items()
-    }
+    joined = packed.joined(found.factors, [one.site for one in handle.sites.values()])
+    layers = {name: low_rank.leaves(own, layer) for name, (layer, own) in joined.items()}
     return layers, found.error or None
+
+
+def differences(handle: Graft, *, format: str) -> Mapping[str, Leaves]:
+    """The whole differences of a graft by layer.
+
+    Raises:
+        GraftworkError: there is no place for a site, or the method changes no weight.
+    """
+    _refuse_layers(handle, format)
+    return difference.leaves(handle)
+
+
+def layer_names(handle: Graft) -> list[str]:
+    """The names of a graft's layers: its sites, the parts of a packed projection as one."""
+    return list(packed.by_layer(adapter.site for adapter in handle.sites.values()))
+
+
+def _refuse_layers(handle: Graft, format: str) -> None:
+    for adapter in handle.sites.values():
+        refuse_site(packed.layer_of(adapter.site), format)
 
 
 def keys(path: Path) -> list[str]:
@@ -82,19 +102,17 @@ def read(model: nn.Module, path: Path, *, name: str, weight: float | None) -> Gr
     path = _file(path)
     names, found = Names(model), _layers(path)
     method = _method(found, path)
-    by_site: dict[str, Leaves] = {}
+    layers: dict[str, tuple[list[Site], Leaves]] = {}
     for layer, leaves in found.items():
-        site = names.site(layer, path)
-        if site in by_site:
-            raise GraftworkError(f"{path}: '{layer}' names '{site}' a second time; split the file")
-        by_site[site] = leaves
+        sites = names.sites(layer, path)
+        full = packed.layer_of(sites[0]).name
+        if full in layers:
+            raise GraftworkError(f"{path}: '{layer}' names '{full}' a second time; split the file")
+        layers[full] = sites, leaves
     if method == "lora":
-        factors = {
-            site: low_rank.read(leaves, f"{path}: '{site}'") for site, leaves in by_site.items()
-        }
+        factors = _factors(layers, path)
         return graft_factors(model, factors, place=path, name=name, weight=weight)
-    sites = all_sites(model)
-    content = _content(method, by_site, {site: sites[site] for site in by_site}, str(path))
+    content = _content(method, layers, str(path))
     return graft_tensors(
         model,
         content.method,
@@ -143,9 +161,30 @@ def _method(found: Mapping[str, Leaves], path: Path) -> str:
     return next(iter(methods))
 
 
-def _content(
-    method: str, found: Mapping[str, Leaves], sites: Mapping[str, Site], file: str
-) -> Content:
+def _factors(layers: Mapping[str, tuple[list[Site], Leaves]], path: Path) -> dict[str, Factors]:
+    """The factors of every site."""
+    found: dict[str, Factors] = {}
+    for layer, (sites, leaves) in layers.items():
+        own = low_rank.read(leaves, f"{path}: '{layer}'")
+        found |= packed.parted(own, sites) if sites[0].part else {layer: own}
+    return found
+
+
+def _content(method: str, layers: Mapping[str, tuple[list[Site], Leaves]], file: str) -> Content:
+    if method == "full":
+        read = [
+            difference.read(own, parts, f"{file}: '{layer}'")
+            for layer, (parts, own) in layers.items()
+        ]
+        return Content(method="full", settings={}, tensors=reduce(or_, read))
+    found = {layer: leaves for layer, (_, leaves) in layers.items()}
+    sites = {layer: parts[0] for layer, (parts, _) in layers.items()}
+    for layer, site in sites.items():
+        if site.part:
+            raise GraftworkError(
+                f"{file}: '{layer}' is a packed projection here, whose parts cannot be read from "
+                f"{method}; merge the file with the tool that wrote it"
+            )
     if method in ("loha", "lokr"):
         kind = hadamard if method == "loha" else kronecker
         ranks = {site: kind.rank_of(own, f"{file}: '{site}'") for site, own in found.items()}
@@ -154,9 +193,4 @@ def _content(
             for site, rank in ranks.items()
         }
         return kind.read(found, scales, sites, file)
-    if method == "oft":
-        return rotation.read_lycoris(found, sites, file)
-    tensors = {
-        site: difference.read(own, sites[site], f"{file}: '{site}'") for site, own in found.items()
-    }
-    return Content(method="full", settings={}, tensors=tensors)
+    return rotation.read_lycoris(found, sites, file)

@@ -25,7 +25,8 @@ class Denoising(Loss):
 
     The target is what the backbone was trained to predict: eps, x_0, or
     v = sqrt(abar) eps - sqrt(1 - abar) x_0 (Salimans and Ho 2022, arXiv:2202.00512). With
-    `min_snr_gamma`, each example is weighed as in Hang et al. 2023 (arXiv:2303.09556).
+    `min_snr_gamma`, each example is weighed as in Hang et al. 2023 (arXiv:2303.09556). The squares
+    are weighed by the masks of the data, if it has some.
     """
 
     needs = frozenset({"prediction"})
@@ -35,5 +36,5 @@ class Denoising(Loss):
         """The loss of one step. ValueError if the backbone made no prediction."""
         if step.prediction is None:
             raise ValueError("no prediction in the step; Backbone.step must give what `needs` asks")
-        gamma = self.settings.min_snr_gamma
-        return squared_error(step, step.prediction, step.target, gamma=gamma)
+        gamma, weight = self.settings.min_snr_gamma, step.weight
+        return squared_error(step, step.prediction, step.target, gamma=gamma, weight=weight)

@@ -41,7 +41,8 @@ class DreamArtistLoss(Loss):
     arXiv:2211.11337); f_pos is the prediction under the caption, f_neg under the negative one.
 
     With `reconstruction` w, plus w mean | D(x_hat) - D(x_0) |, where D decodes latents and x_hat
-    is the x_0 that f_hat stands for.
+    is the x_0 that f_hat stands for. The squares, not the pictures, are weighed by the masks of the
+    data, if it has some (the attention map of the authors' code).
 
     The paper's f is the noise. Ours may be the velocity or x_0 as well: all three are affine in
     each other at fixed z_t and t, and the weights of f_pos and f_neg add up to one, so the guided
@@ -65,7 +66,8 @@ class DreamArtistLoss(Loss):
         """
         guided = self.guided(step)
         settings = self.settings
-        error = squared_error(step, guided, step.target, gamma=settings.min_snr_gamma)
+        gamma, weight = settings.min_snr_gamma, step.weight
+        error = squared_error(step, guided, step.target, gamma=gamma, weight=weight)
         if not settings.reconstruction:
             return error
         return error + settings.reconstruction * reconstruction_error(step, guided)

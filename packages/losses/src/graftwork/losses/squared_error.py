@@ -21,12 +21,16 @@ def squared_error(
     target: Float[Tensor, "batch channels height width"],
     *,
     gamma: float | None,
+    weight: Float[Tensor, "batch 1 height width"] | None = None,
 ) -> Float[Tensor, ""]:
-    """mean(w (prediction - target)^2), with w the min-SNR weight of each example, or 1.
+    """mean(m w (prediction - target)^2), with w the min-SNR weight of each example, or 1, and m
+    the `weight` of each place, or 1.
 
     Half-precision inputs are compared in float32.
     """
     squares = (_at_least_float32(prediction) - _at_least_float32(target)).square()
+    if weight is not None:
+        squares = weight.to(squares.dtype) * squares
     errors = squares.mean(dim=(1, 2, 3))  # one for each example
     if gamma is None:
         return errors.mean()

@@ -1,15 +1,16 @@
 """The contracts of adapters: what a method has to say, and nothing more."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from graftwork.nn.product import product
+from graftwork.nn.product import Form, product
 from graftwork.nn.site import Site
 
 
@@ -32,7 +33,9 @@ class Adapter(nn.Module, ABC):
     @classmethod
     def check(cls, settings: Any, sites: Mapping[str, Site]) -> None:
         """Refuse what only all sites of a graft together can show, such as a pattern in the
-        settings that names none of them. Raises `GraftworkError`."""
+        settings that names none of them, or what no fresh graft should have though a file may,
+        such as a rank above a site's. Called on a fresh graft, never on loading. Raises
+        `GraftworkError`."""
 
     @classmethod
     def join(cls, adapters: Mapping[str, "Adapter"]) -> None:
@@ -62,6 +65,8 @@ class WeightAdapter(Adapter):
 
     - `product`, W' x + b from x alone, used where the adapter is the only one on its layer;
     - `forward`, W' x from x and the frozen output W x, used among others as well.
+
+    A method whose W' is another one in training, by dropout, says so by `drops` and `form`.
     """
 
     mergeable: ClassVar[bool] = True
@@ -73,20 +78,33 @@ class WeightAdapter(Adapter):
     def effective(self, weight: Float[Tensor, "rows cols"]) -> Float[Tensor, "rows cols"]:
         """W' from the frozen W, in the dtype of W (at least the adapter's own)."""
 
+    def drops(self) -> bool:
+        """Whether a forward pass is under dropout now, so that `form` and not `effective` acts."""
+        return False
+
+    def form(self) -> Callable[[Tensor], Tensor]:
+        """W' as a function of W for one forward pass: `effective`, or while `drops` what it is
+        under a mask that is drawn now. It is called again for the backward pass."""
+        return self.effective
+
     def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """The layer's new output W' x + b, given its input x."""
-        return product(self.site, x, self._formed, tuple(self.parameters()), bias)
+        return product(self.site, x, self.forming(), tuple(self.parameters()), bias)
 
     def forward(self, x: Tensor, frozen: Tensor) -> Tensor:
         """The layer's new output, given its input x and its frozen output W x (no bias)."""
         return self.product(x, None)
 
-    def _formed(self) -> Float[Tensor, "rows cols"]:
+    def forming(self) -> Form:
+        """What makes W' in the layer's dtype for one forward pass and its backward pass."""
+        return partial(self._formed, self.form())
+
+    def _formed(self, form: Callable[[Tensor], Tensor]) -> Float[Tensor, "rows cols"]:
         weight = self.site.weight()
         wide = torch.promote_types(weight.dtype, self.dtype)
         # Autocast would take the adapter's own arithmetic to half precision.
         with torch.autocast(weight.device.type, enabled=False):
-            return self.effective(weight.to(wide)).to(weight.dtype)
+            return form(weight.to(wide)).to(weight.dtype)
 
     @classmethod
     def has_forward(cls) -> bool:

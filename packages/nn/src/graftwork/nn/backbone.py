@@ -21,6 +21,9 @@ class Backbone(ABC):
     """
 
     task: ClassVar[str]
+    branches: ClassVar[bool] = False
+    """Whether steps and samples run the two branches of guidance apart where a graft acts on one
+    of them alone (`graftwork.nn.branches`)."""
     module: nn.Module
 
     def __init__(self, settings: Any) -> None:

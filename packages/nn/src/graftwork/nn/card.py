@@ -44,6 +44,9 @@ class Card:
     weight: float
     """How strongly the graft acted."""
 
+    branch: Literal["positive", "negative"] | None = None
+    """The branch of guidance that it acted on; absent for both."""
+
     dtype: DType
     """Dtype of the adapter's parameters."""
 

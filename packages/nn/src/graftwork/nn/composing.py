@@ -21,6 +21,7 @@ from torch import Tensor
 
 from graftwork.core.errors import GraftworkError
 from graftwork.nn.approximating import Approximation, approximate, changes
+from graftwork.nn.branches import shared
 from graftwork.nn.factors import Factors, factors, graft_factors
 from graftwork.nn.handle import Graft
 from graftwork.nn.spectrum import Spectrum
@@ -43,12 +44,13 @@ def compose(
     For the arguments see `composition`; `name` is that of the new graft.
 
     Raises:
-        GraftworkError: a method, a rank, a weight or the name does not fit. Nothing has changed
-            then.
+        GraftworkError: a method, a rank, a weight or the name does not fit, or they act on
+            different branches of guidance. Nothing has changed then.
     """
     composed = composition(handles, weights, how=how, rank=rank)
     model = handles[0].model
     result = graft_factors(model, composed.factors, place="compose", name=name)
+    result.branch = shared(handles)
     for handle in handles:
         if handle.model is model:
             handle.detach()
@@ -72,7 +74,8 @@ def composition(
         rank: for `svd`; by default the largest of the grafts' own `rank`.
 
     Raises:
-        GraftworkError: a method, a rank or a weight does not fit.
+        GraftworkError: a method, a rank or a weight does not fit, or they act on different branches
+            of guidance.
     """
     weights = [handle.weight for handle in handles] if weights is None else weights
     _check(handles, weights)
@@ -95,6 +98,7 @@ def _check(handles: Sequence[Graft], weights: Sequence[float]) -> None:
         raise GraftworkError(
             f"weights: {len(weights)} for {len(handles)} adapters; give one for each"
         )
+    shared(handles)
     for weight in weights:
         if not -1e6 < weight < 1e6:  # refuses NaN too
             raise GraftworkError(f"weights: expected ordinary numbers such as 0.5, got {weight:g}")

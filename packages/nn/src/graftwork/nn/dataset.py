@@ -36,6 +36,11 @@ class Dataset(ABC):
     def caption_free(self, index: int) -> str | None:
         """The same caption without the trigger; None when the set has no trigger."""
 
+    def mask(self, index: int) -> "Image | None":
+        """A grey image of the size of image `index` that says how much each place counts in the
+        loss: 0 not at all, 127 once, 255 five times. None for everywhere once."""
+        return None
+
     @abstractmethod
     def check(self) -> None:
         """Raise `GraftworkError`, naming the file, for anything that cannot be used."""

@@ -28,6 +28,9 @@ class DenoisingStep:
     """eps, standard normal."""
     alpha_bar: Float[Tensor, "batch"]
     """abar_t, the signal's share of the variance at each example's timestep."""
+    weight: Float[Tensor, "batch 1 height width"] | None = None
+    """How much each place counts in what the adapted backbone is trained to predict, by the masks
+    of the data; None for everywhere once."""
     time: Float[Tensor, "batch"] | None = None
     """t / (T - 1): 0 at the first timestep, 1 at the last."""
     decode: Callable[[Tensor], Tensor] | None = None

@@ -14,6 +14,9 @@ from graftwork.core import registry
 from graftwork.core.config import parse
 from graftwork.core.errors import GraftworkError
 from graftwork.core.records import FormatSpec
+from graftwork.nn.branches import tell_lost
+from graftwork.nn.card import CARD
+from graftwork.nn.files import WEIGHTS
 from graftwork.nn.handle import Graft
 
 
@@ -31,12 +34,33 @@ def export(handle: Graft, path: Path, *, format: str, settings: Mapping[str, Any
     """Write a graft in a format; see `Graft.export`.
 
     Raises:
-        GraftworkError: an unknown format or setting, or what the format cannot hold.
+        GraftworkError: an unknown format or setting, a path that is taken for graftwork's own
+            file, or what the format cannot hold.
     """
     record, parsed = check(format, settings)
+    refuse_own(path)
+    tell_lost(handle)
     more = () if record.config is None else (parsed,)
     written = record.load()().write(handle, path, *more)
     return written if isinstance(written, Export) else Export(path=written)
+
+
+def refuse_own(path: Path) -> None:
+    """Refuse a path where another tool's file would be taken for graftwork's own, or hide behind
+    it: `load_graft` knows its own by these names.
+
+    Raises:
+        GraftworkError: it is such a path.
+    """
+    if path.name in (WEIGHTS, CARD):
+        raise GraftworkError(
+            f"{path}: '{path.name}' is what graftwork calls its own files; choose another name"
+        )
+    if (path / CARD).is_file():
+        raise GraftworkError(
+            f"{path}: holds an adapter in graftwork's own files, which would be loaded in place "
+            "of this one; choose another folder"
+        )
 
 
 def check(format: str, settings: Mapping[str, Any]) -> tuple[FormatSpec, Any]:

@@ -36,6 +36,7 @@ def save_graft(handle: Graft, folder: Path) -> Path:
         provider=handle.spec.provider,
         settings=as_dict(handle.settings),
         weight=handle.weight,
+        branch=None if handle.branch == "both" else handle.branch,
         dtype=str(next(handle.parameters()).dtype).removeprefix("torch."),  # type: ignore[arg-type]
         sites={
             name: SavedSite(kind=a.site.kind, shape=(a.site.rows, a.site.cols))
@@ -82,7 +83,7 @@ def load_graft(
     settings = grafting.read_settings(spec, card.settings)
     grafting.check_name(model, name)
     sites = _matching_sites(model, card, path)
-    adapters = _blank(spec, sites, settings)
+    adapters = grafting.blank(spec, sites, settings)
     for adapter in adapters.values():
         _fill(adapter, spec, tensors, card, path)
     _refuse_leftovers(tensors, path)
@@ -93,7 +94,9 @@ def load_graft(
             stacklevel=2,
         )
     weight = card.weight if weight is None else weight
-    return grafting.assemble(model, spec, settings, adapters, name=name, weight=weight)
+    handle = grafting.assemble(model, spec, settings, adapters, name=name, weight=weight)
+    handle.branch = card.branch or "both"
+    return handle
 
 
 def _read_weights(folder: Path, card: Card) -> dict[str, Tensor]:
@@ -143,17 +146,6 @@ def _matching_sites(model: nn.Module, card: Card, folder: Path) -> dict[str, Sit
                 "was trained on"
             )
     return {name: sites[name] for name in card.sites}
-
-
-def _blank(spec: Any, sites: Mapping[str, Site], settings: Any) -> dict[str, Adapter]:
-    """Adapters without values: nothing is initialised."""
-    cls = spec.load()
-    for site in sites.values():
-        grafting.check_family(spec, cls, site)
-    with torch.device("meta"):
-        adapters = {name: cls(site, settings) for name, site in sites.items()}
-        cls.join(adapters)
-    return adapters
 
 
 def _fill(

@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from graftwork.core import registry
 from graftwork.core.errors import GraftworkError
-from graftwork.nn.grafting import graft
+from graftwork.core.records import AdapterSpec
+from graftwork.nn import grafting
+from graftwork.nn.adapter import Adapter
 from graftwork.nn.handle import Graft
+from graftwork.nn.match import all_sites
+from graftwork.nn.site import Site
 
 
 def graft_tensors(
@@ -22,6 +28,9 @@ def graft_tensors(
     weight: float | None = None,
 ) -> Graft:
     """Graft a method on the sites of `tensors` and give its parameters these values.
+
+    As on loading, nothing is drawn, and settings may be what a fresh graft is refused, such as a
+    rank above a site's.
 
     Args:
         model: the backbone.
@@ -37,25 +46,42 @@ def graft_tensors(
             another shape. The model is then as it was.
     """
     try:
-        handle = graft(
-            model,
-            method,
-            settings,
-            sites=list(tensors),
-            name=name,
-            weight=1.0 if weight is None else weight,
-        )
+        spec = registry.find("adapters", method)
+        assert isinstance(spec, AdapterSpec)
+        grafting.check_name(model, name)
+        parsed = grafting.read_settings(spec, settings)
+        adapters = grafting.blank(spec, _sites(model, tensors), parsed)
     except GraftworkError as error:
         raise GraftworkError(f"{place}: {error}") from error
-    try:
-        handle.load_state_dict(
-            {
-                f"{site}.{key}": tensor
-                for site, own in tensors.items()
-                for key, tensor in own.items()
-            }
-        )
-    except GraftworkError as error:
-        handle.detach()
-        raise GraftworkError(f"{place}: made for another model ({error})") from error
-    return handle
+    for site, adapter in adapters.items():
+        _fill(adapter, tensors[site], place)
+    weight = 1.0 if weight is None else weight
+    return grafting.assemble(model, spec, parsed, adapters, name=name, weight=weight)
+
+
+def _sites(model: nn.Module, names: Mapping[str, Any]) -> dict[str, Site]:
+    sites = all_sites(model)
+    for name in names:
+        if name not in sites:
+            raise GraftworkError(
+                f"the model has no site '{name}'; load the backbone it was made for"
+            )
+    return {name: site for name, site in sites.items() if name in names}
+
+
+def _fill(adapter: Adapter, values: Mapping[str, Tensor], place: str | Path) -> None:
+    """Give a blank adapter its values, in float32."""
+    blank, site = adapter.state_dict(), adapter.site
+    for key in sorted(blank.keys() ^ values.keys()):
+        problem = "is missing" if key in blank else "is no parameter of it"
+        raise GraftworkError(f"{place}: made for another model ('{site.name}.{key}' {problem})")
+    for key, tensor in values.items():
+        if tensor.shape != blank[key].shape:
+            raise GraftworkError(
+                f"{place}: made for another model ('{site.name}.{key}' has shape "
+                f"{tuple(tensor.shape)} instead of {tuple(blank[key].shape)})"
+            )
+    # Copies, for sites may have been given one tensor together.
+    own = {key: tensor.detach().to(blank[key].dtype, copy=True) for key, tensor in values.items()}
+    adapter.load_state_dict(own, assign=True)
+    grafting.place(adapter, site, torch.float32)

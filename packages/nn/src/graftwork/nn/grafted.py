@@ -141,7 +141,7 @@ def _output(x: Tensor, acting: list[Acting]) -> Tensor:
         return _output_in_turn(x, acting, bias)
     if _stands_alone(acting):
         output = adapters[0].product(x, bias)
-    elif any(adapter.has_fast_path() for adapter in adapters):
+    elif any(adapter.has_fast_path() or adapter.drops() for adapter in adapters):
         return _output_in_turn(x, acting, bias)
     else:
         inputs = tuple(parameter for adapter in adapters for parameter in adapter.parameters())

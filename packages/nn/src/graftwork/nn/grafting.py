@@ -83,6 +83,17 @@ def assemble(
     return Graft(model, spec, settings, adapters, name=name, weight=weight)
 
 
+def blank(spec: AdapterSpec, sites: Mapping[str, Site], settings: Any) -> dict[str, Adapter]:
+    """Adapters without values, for a file to fill: nothing is drawn, and `check` is not asked."""
+    cls = spec.load()
+    for site in sites.values():
+        check_family(spec, cls, site)
+    with torch.device("meta"):
+        adapters = {name: cls(site, settings) for name, site in sites.items()}
+        cls.join(adapters)
+    return adapters
+
+
 def read_settings(spec: AdapterSpec, settings: Mapping[str, Any] | Any) -> Any:
     """Settings of a method from a mapping; an instance of its settings class passes."""
     cls = spec.settings_class()

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from graftwork.core.errors import GraftworkError
 from graftwork.core.records import AdapterSpec
 from graftwork.nn import grafted
-from graftwork.nn.adapter import Adapter
+from graftwork.nn.adapter import Adapter, TokenAdapter
 from graftwork.nn.grafted import Switch
 from graftwork.nn.identity import backbone_parameters
 from graftwork.nn.merging import refuse_unmergeable
@@ -48,9 +48,7 @@ class Graft:
         self.sites = dict(adapters)
         """The adapter of every site, by the site's dotted name."""
         self.name = name
-        self.branch: Branch = "both"
-        """The branch of guidance that it acts on (`graftwork.nn.branches`); files do not keep
-        it."""
+        self._branch: Branch = "both"
         self._switch = Switch(weight)
         host = _freeze(model)
         for adapter in self.sites.values():
@@ -70,6 +68,25 @@ class Graft:
     @weight.setter
     def weight(self, value: float) -> None:
         self._switch.weight = float(value)
+
+    @property
+    def branch(self) -> Branch:
+        """The branch of guidance that it acts on, which its files keep (`graftwork.nn.branches`).
+
+        Setting it raises `GraftworkError` for another word, and for learned words.
+        """
+        return self._branch
+
+    @branch.setter
+    def branch(self, value: str) -> None:
+        if value not in get_args(Branch):
+            known = ", ".join(map(repr, get_args(Branch)))
+            raise GraftworkError(f"branch: {value!r} is none; one of: {known}")
+        if value != "both" and any(isinstance(a, TokenAdapter) for a in self.sites.values()):
+            raise GraftworkError(
+                "branch: learned words act in the prompts that they stand in; leave it out"
+            )
+        self._branch = cast(Branch, value)
 
     @property
     def enabled(self) -> bool:
@@ -149,9 +166,11 @@ class Graft:
 
         Raises:
             GraftworkError: the method cannot be merged, an adapter holds NaN, a weight is shared
-                with another layer, or another graft depends on the weights that would change.
+                with another layer, another graft depends on the weights that would change, or it
+                acts on one branch of guidance alone.
         """
         self._require_attached()
+        self.refuse_branch("merge")
         refuse_unmergeable(self.model, self.method, self.sites.values())
         by_layer: dict[int, list[Adapter]] = {}
         for adapter in self.sites.values():
@@ -177,6 +196,19 @@ class Graft:
         from graftwork.nn.exporting import export
 
         return export(self, Path(path), format=format, settings=settings).path
+
+    def refuse_branch(self, task: str) -> None:
+        """Refuse a task, such as "merge", that would let it act on both branches of guidance.
+
+        Raises:
+            GraftworkError: it acts on one of them alone.
+        """
+        if self.branch != "both":
+            raise GraftworkError(
+                f"{task}: graft '{self.name}' acts on the {self.branch} branch of guidance alone, "
+                "and weights act on both; keep it beside the backbone, or set its `branch` to "
+                "'both' first"
+            )
 
     def _require_attached(self) -> None:
         if grafts(self.model).get(self.name) is not self:

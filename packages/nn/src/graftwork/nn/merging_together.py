@@ -18,11 +18,13 @@ def merge_together(handles: Sequence[Graft]) -> None:
     One after the other is not the same where a method depends on the weight, as DoRA does.
 
     Raises:
-        GraftworkError: they are not all on one model, or one of them cannot be merged. Nothing has
-            changed then.
+        GraftworkError: they are not all on one model, or one of them cannot be merged or acts on
+            one branch of guidance alone. Nothing has changed then.
     """
     if len({id(handle.model) for handle in handles}) != 1:
         raise GraftworkError("merge: give grafts of one model, at least one")
+    for handle in handles:
+        handle.refuse_branch("merge")
     acting = [(one.weight, adapter) for one in handles for adapter in one.sites.values()]
     methods = {id(adapter): one.method for one in handles for adapter in one.sites.values()}
     unmergeable = next((a for _, a in acting if not a.mergeable), acting[0][1])

@@ -1,4 +1,4 @@
-"""Checkpoints: the adapter and the optimiser at one step, in safetensors and JSON."""
+"""Checkpoints: the adapters and the optimiser at one step, in safetensors and JSON."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
-from graftwork.nn import Graft
+from graftwork.train.adapters import Adapters
 
 _FOLDER = re.compile(r"step-(\d+)")
 
@@ -30,16 +30,16 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, handle: Graft, optimizer: torch.optim.Optimizer, progress: Progress
+    folder: Path, adapters: Adapters, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> Path:
     """Write `folder`, whole or not at all."""
-    state = optimizer.state_dict()
+    state, kept = optimizer.state_dict(), adapters.state_dict()
     moments = {
         f"{index}.{key}": value.detach().cpu().contiguous()
         for index, values in state["state"].items()
         for key, value in values.items()
     }
-    weights = {key: value.detach().cpu().contiguous() for key, value in handle.state_dict().items()}
+    weights = {name: value.detach().cpu().contiguous() for name, value in kept.items()}
     with atomic.folder(folder, replace=True) as target:
         save_file(weights, target / "adapter.safetensors")
         save_file(moments, target / "optimizer.safetensors")
@@ -49,8 +49,8 @@ def save_checkpoint(
     return folder
 
 
-def load_checkpoint(folder: Path, handle: Graft, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a checkpoint back into an adapter and its optimiser.
+def load_checkpoint(folder: Path, adapters: Adapters, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a checkpoint back into a run's adapters and their optimiser.
 
     Raises:
         GraftworkError: the folder is no checkpoint, or one of another adapter.
@@ -66,7 +66,7 @@ def load_checkpoint(folder: Path, handle: Graft, optimizer: torch.optim.Optimize
             f"{folder}: not a whole checkpoint; delete it to go on from an earlier one"
         ) from error
     try:
-        handle.load_state_dict(weights)
+        adapters.load_state_dict(weights)
         optimizer.load_state_dict({"state": _by_parameter(moments), "param_groups": groups})
     except (GraftworkError, ValueError, KeyError, TypeError) as error:
         raise GraftworkError(f"{folder}: of another adapter: {error}") from error

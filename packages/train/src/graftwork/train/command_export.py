@@ -16,6 +16,8 @@ def export(
 ) -> None:
     """Write a trained adapter in another tool's format.
 
+    Of a run with several adapters, name one: RUN/adapter/NAME.
+
     Settings of the format are given as `--format.convert svd --format.rank 8`;
     `graftwork show formats/kohya` lists those of kohya.
 

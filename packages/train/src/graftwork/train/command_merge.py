@@ -33,7 +33,7 @@ def merge(
     found = places.locate_all(adapters, weights, command="merge")
     refuse_taken(out, resumable=False)
     backbone = places.open_backbone(found, run=run, overrides=overrides)
-    merge_together(places.load(found, backbone, weights))
+    merge_together(places.load(found, backbone))
     backbone.save(out)
     print(f"wrote {out}: the backbone with {len(found)} adapter(s) folded in")
 
@@ -60,6 +60,7 @@ def compose(
         run: a run or run file with the backbone; or name one as `--backbone.kind tiny-sd`.
         overrides: settings of the backbone.
     """
+    from graftwork.nn.branches import shared
     from graftwork.nn.composing import composition
     from graftwork.nn.factors import graft_factors
     from graftwork.train import places
@@ -70,11 +71,13 @@ def compose(
     found = places.locate_all(adapters, weights, command="compose")
     refuse_taken(out, resumable=False)
     backbone = places.open_backbone(found, run=run, overrides=overrides)
-    handles = places.load(found, backbone, weights)
+    handles = places.load(found, backbone)
     composed = composition(handles, how=how, rank=rank)
     for handle in handles:
         handle.detach()
-    graft_factors(backbone.module, composed.factors, place="compose").save(out)
+    together = graft_factors(backbone.module, composed.factors, place="compose")
+    together.branch = shared(handles)
+    together.save(out)
     print(f"wrote {out}, relative error {composed.error:.2e}")
 
 
@@ -116,6 +119,7 @@ def resize(
     cut = reranked(handle, rank=rank, energy=energy)
     handle.detach()
     resized = graft_factors(backbone.module, cut.factors, place="resize")
+    resized.branch = handle.branch
     resized.save(out)
     print(f"wrote {out}: {resized.method} of rank {resized.settings.rank}")
     print(kept(cut.energy, cut.error))

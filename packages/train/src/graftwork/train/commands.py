@@ -38,7 +38,7 @@ def resume(run_folder: Path) -> None:
 
 
 def evaluate(run_folder: Path, /) -> None:
-    """Judge a run's trained adapter again, by the metrics of its run file.
+    """Judge what a run has trained again, by the metrics of its run file.
 
     Args:
         run_folder: a run folder that `fit` wrote.
@@ -49,7 +49,7 @@ def evaluate(run_folder: Path, /) -> None:
     run = Run.open(run_folder)
     session = open_session(run.file, adapter=run.trained())
     after = session.evaluate()
-    with session.handle.disabled():
+    with session.adapters.disabled():
         before = session.evaluate()
     print(table(before, after))
 
@@ -65,7 +65,7 @@ def sample(
     weight: float = 1.0,
     out: Path | None = None,
 ) -> None:
-    """Draw pictures with a run's trained adapter.
+    """Draw pictures with what a run has trained.
 
     Args:
         run_folder: a run folder that `fit` wrote.
@@ -73,7 +73,8 @@ def sample(
         seeds: pictures for each prompt.
         steps: sampling steps; the run's own by default.
         guidance: scale of classifier-free guidance; the run's own by default.
-        weight: strength of the adapter; 0 draws with the backbone alone.
+        weight: strength of the adapter; 0 draws with the backbone alone. Beside other adapters,
+            learned words stay whole at any other.
         out: a new folder for the pictures; samples-1, -2, ... in the run folder by default.
     """
     from graftwork.core import atomic
@@ -86,8 +87,8 @@ def sample(
     folder = out or _free(run.folder / "samples")
     refuse_taken(folder, resumable=False)
     session = open_session(run.file, adapter=run.trained())
-    session.handle.train(False)
-    session.handle.weight = weight
+    session.adapters.train(False)
+    session.adapters.weigh(weight)
     prompts = prompt or session.evaluation.subject_prompts
     settings = run.file.evaluate
     drawn = session.backbone.sample(

@@ -74,8 +74,8 @@ class Fit:
         hook.after_fit(run=self.run, outcome=outcome)
 
     def _evaluations(self) -> Iterator[Evaluated]:
-        settings, handle = self.run.file.train, self.trainer.session.handle
-        untrained = digest(handle.parameters()) if self.progress.step == 0 else ""
+        settings = self.run.file.train
+        untrained = self._digests() if self.progress.step == 0 else {}
         if self._due(self.progress.step) and not self._evaluated(self.progress.step):
             yield self._evaluate(latest(self.run.checkpoints))
         for step in range(self.progress.step, settings.steps):
@@ -86,8 +86,14 @@ class Fit:
                 checkpoint = self._save()
             if due:
                 yield self._evaluate(checkpoint)
-        if untrained == digest(handle.parameters()):
-            raise GraftworkError("no parameter of the adapter moved; raise optimizer.lr")
+        if still := untrained.items() & self._digests().items():
+            name = f" '{min(still)[0]}'" if len(untrained) > 1 else ""
+            raise GraftworkError(f"no parameter of the adapter{name} moved; raise optimizer.lr")
+
+    def _digests(self) -> dict[str, str]:
+        """A hash of the parameters of every adapter."""
+        grafts = self.trainer.session.adapters.grafts
+        return {name: digest(handle.parameters()) for name, handle in grafts.items()}
 
     def _due(self, step: int) -> bool:
         """Whether a step ends in an evaluation: the first and the last always do."""
@@ -124,7 +130,7 @@ class Fit:
         folder = self.run.checkpoint(self.progress.step)
         if self.main:
             save_checkpoint(
-                folder, self.trainer.session.handle, self.trainer.optimizer, self.progress
+                folder, self.trainer.session.adapters, self.trainer.optimizer, self.progress
             )
             prune(self.run.checkpoints, self.run.file.train.keep)
         return folder
@@ -134,15 +140,17 @@ class Fit:
         session.accelerator.wait_for_everyone()
         if not self.main:
             return {"status": "finished", "step": self.progress.step}
-        outcome = {
+        outcome: dict[str, Any] = {
             "status": "finished",
             "step": self.progress.step,
             "seconds": round(self.progress.seconds, 2),
-            "parameters": session.handle.num_parameters(),
+            "parameters": session.adapters.num_parameters(),
             "before": evaluated[0]["metrics"],
             "after": evaluated[-1]["metrics"],
         }
-        session.handle.save(self.run.adapter)
+        if len(counts := session.adapters.counts()) > 1:
+            outcome["adapters"] = counts
+        session.adapters.save(self.run.adapter)
         save_sheets(session.evaluation, self.run.samples)
         self.run.write_outcome(outcome)
         return outcome
@@ -182,7 +190,7 @@ def reopen(
     trainer = Trainer(open_session(run.file, cache=cache, backbone=backbone))
     progress = Progress(0, 0.0)
     if checkpoint is not None:
-        progress = load_checkpoint(checkpoint, trainer.session.handle, trainer.optimizer)
+        progress = load_checkpoint(checkpoint, trainer.session.adapters, trainer.optimizer)
     if trainer.session.accelerator.is_main_process:
         run.forget_after(progress.step if checkpoint else -1)
         keep_only(run.checkpoints, checkpoint, progress.step)

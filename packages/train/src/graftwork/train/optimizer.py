@@ -1,6 +1,7 @@
 """The optimiser and its learning-rate schedule."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,10 +11,27 @@ from graftwork.nn import Graft
 from graftwork.train.settings import OptimizerSettings, TrainSettings
 
 
-def make_optimizer(handle: Graft, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW over the adapter's parameters, without decay of those that adapters exempt."""
+def make_optimizer(
+    grafts: Mapping[str, Graft],
+    settings: OptimizerSettings,
+    *,
+    rates: Mapping[str, float] | None = None,
+) -> torch.optim.AdamW:
+    """AdamW over all parameters of some grafts, without decay of those that adapters exempt.
+
+    Args:
+        grafts: the grafts, by name.
+        settings: what holds for all of them.
+        rates: peak learning rates of grafts that have one of their own.
+    """
+    # By name: a checkpoint, which numbers parameters, fits in whatever order a file has them.
+    groups = [
+        {**group, "lr": (rates or {}).get(name, settings.lr)}
+        for name in sorted(grafts)
+        for group in _groups(grafts[name])
+    ]
     return torch.optim.AdamW(
-        _groups(handle),
+        groups,
         lr=settings.lr,
         betas=settings.betas,
         eps=settings.eps,

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from graftwork.core.errors import GraftworkError
+from graftwork.train.adapter_tables import entry_name
+
+_NAMED = "adapter"  # its entries have names; the others are told apart by kind
 
 
 def override(table: Mapping[str, Any], assignment: str, *, place: str) -> dict[str, Any]:
     """A copy of `table` with one "dotted.key=value" applied.
 
     The value is read as TOML; a bare word is a string. A part of the key that meets a list of
-    tables picks the one of that `kind` ("loss.cat.weight").
+    tables picks the one of that `kind` ("loss.cat.weight") or, among adapters, of that `name`
+    ("adapter.words.vectors").
 
     Raises:
         GraftworkError: no "=", an empty key, or a key that leads nowhere.
@@ -32,9 +36,11 @@ def set_value(table: Mapping[str, Any], key: str, value: Any, *, place: str) -> 
     target: Any = changed
     for step, part in enumerate(path):
         if isinstance(target, list):
-            target = _of_kind(target, part, key, ".".join(path[:step]), place)
+            target = _called(target, part, key, ".".join(path[:step]), place)
         elif isinstance(target, dict):
             target = target.setdefault(part, {})
+    if isinstance(target, list):
+        raise GraftworkError(f"{place}: {key}: {_several(target, '.'.join(path), last)}")
     if not isinstance(target, dict):
         raise GraftworkError(f"{place}: {key}: leads to no table; name a setting of a table")
     target[last] = value
@@ -44,9 +50,10 @@ def set_value(table: Mapping[str, Any], key: str, value: Any, *, place: str) -> 
 def get_value(table: Mapping[str, Any], key: str) -> Any:
     """The setting of dotted name `key`, or None if the document does not hold it."""
     target: Any = table
-    for part in key.split("."):
+    parts = key.split(".")
+    for step, part in enumerate(parts):
         if isinstance(target, list):
-            target = next((one for one in target if one.get("kind") == part), None)
+            target = _find(target, part, ".".join(parts[:step]))
         elif isinstance(target, Mapping):
             target = target.get(part)
         else:
@@ -54,13 +61,30 @@ def get_value(table: Mapping[str, Any], key: str) -> Any:
     return target
 
 
-def _of_kind(tables: list[Any], kind: str, key: str, list_name: str, place: str) -> Any:
-    for table in tables:
-        if isinstance(table, dict) and table.get("kind") == kind:
-            return table
-    raise GraftworkError(
-        f"{place}: {key}: there is no [[{list_name}]] of kind '{kind}'; add one to the run file"
-    )
+def _called(tables: list[Any], part: str, key: str, list_name: str, place: str) -> Any:
+    found = _find(tables, part, list_name)
+    if found is None:
+        by = "named" if list_name == _NAMED else "of kind"
+        raise GraftworkError(
+            f"{place}: {key}: there is no [[{list_name}]] {by} '{part}'; add one to the run file"
+        )
+    return found
+
+
+def _find(tables: list[Any], part: str, list_name: str) -> Any:
+    known = (one for one in tables if isinstance(one, Mapping))
+    return next((one for one in known if _name(one, list_name) == part), None)
+
+
+def _several(tables: list[Any], list_name: str, last: str) -> str:
+    """What to write in place of a key that leads to a list."""
+    names = [_name(one, list_name) for one in tables if isinstance(one, Mapping)]
+    example = f"{list_name}.{next(iter(names), 'NAME')}.{last}"
+    return f"there is a list of [[{list_name}]]; name one of them, as {example}"
+
+
+def _name(table: Mapping[str, Any], list_name: str) -> Any:
+    return entry_name(table) if list_name == _NAMED else table.get("kind")
 
 
 def _value(text: str) -> Any:

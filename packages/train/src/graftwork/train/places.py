@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from graftwork.nn import Graft, load_graft, tensorfile
 from graftwork.nn.backbone import Backbone
 from graftwork.nn.card import CARD
 from graftwork.train import runfile
+from graftwork.train.adapter_tables import folders
+from graftwork.train.chosen import Chosen
 from graftwork.train.overrides import override
 from graftwork.train.run import Run
-from graftwork.train.runfile import Chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +27,36 @@ class Place:
     """What `load_graft` takes."""
     run: Run | None
     """The run that it is from, if it lies in one."""
+    weight: float | None = None
+    """How strongly it is to act; None for as strongly as it was saved."""
 
 
 def locate(path: Path) -> Place:
-    """The adapter at a path.
+    """The one adapter at a path.
+
+    Raises:
+        GraftworkError: nothing is there, a run is unfinished or has several adapters, or it is a
+            search of many runs.
+    """
+    found = locate_each(path)
+    if len(found) > 1:
+        names = ", ".join(place.adapter.name for place in found)
+        raise GraftworkError(
+            f"{path}: this run has {len(found)} adapters ({names}); name one, as {found[0].adapter}"
+        )
+    return found[0]
+
+
+def locate_each(path: Path) -> list[Place]:
+    """The adapters at a path: one, or those of a run that has several.
 
     Raises:
         GraftworkError: nothing is there, a run is unfinished, or it is a search of many runs.
     """
     if _is_run(path):
         run = Run.open(path)
-        return Place(adapter=run.trained(), run=run)
+        inside = folders(run.trained(), tuple(run.file.adapters))
+        return [Place(adapter=one, run=run) for one in inside.values()]
     if not _is_adapter(path):
         if path.suffix == ".safetensors" and path.is_file():
             tensorfile.read(path)  # says so if it is cut short
@@ -45,13 +65,13 @@ def locate(path: Path) -> Place:
             f"{path}: {problem}; give one that `fit` wrote, an adapter's folder, or a file in one "
             "of `graftwork list formats`"
         )
-    folder = path.resolve().parent
-    inside = (folder / "run.toml").is_file() and folder / "adapter" == path.resolve()
-    return Place(adapter=path, run=Run.open(folder) if inside else None)
+    return [Place(adapter=path, run=_run_around(path.resolve()))]
 
 
 def locate_all(paths: Sequence[Path], weights: Sequence[float], *, command: str) -> list[Place]:
-    """The adapters at some paths, with a weight for each or no weights at all.
+    """The adapters at some paths, with a weight for each path or no weights at all.
+
+    The weight of a run that has several holds for all of them.
 
     Raises:
         GraftworkError: there is no path, one leads to no adapter, or the weights do not fit.
@@ -69,7 +89,9 @@ def locate_all(paths: Sequence[Path], weights: Sequence[float], *, command: str)
             raise GraftworkError(
                 f"--weights: expected ordinary numbers such as 0.5, got {weight:g}"
             )
-    return [locate(path) for path in paths]
+    each: Sequence[float | None] = weights or [None] * len(paths)
+    pairs = zip(paths, each, strict=True)
+    return [replace(one, weight=weight) for path, weight in pairs for one in locate_each(path)]
 
 
 def open_backbone(
@@ -84,18 +106,15 @@ def open_backbone(
     return backbone
 
 
-def load(
-    places: Sequence[Place], backbone: Backbone, weights: Sequence[float] | None = None
-) -> list[Graft]:
-    """Put the adapters on the backbone, each with its own weight if none are given.
+def load(places: Sequence[Place], backbone: Backbone) -> list[Graft]:
+    """Put the adapters on the backbone.
 
     Raises:
         GraftworkError: one does not fit.
     """
-    each = list(weights) if weights else [None] * len(places)
     return [
-        load_graft(backbone.module, place.adapter, name=f"adapter-{number}", weight=weight)
-        for number, (place, weight) in enumerate(zip(places, each, strict=True), start=1)
+        load_graft(backbone.module, one.adapter, name=f"adapter-{number}", weight=one.weight)
+        for number, one in enumerate(places, start=1)
     ]
 
 
@@ -138,6 +157,14 @@ def _is_adapter(path: Path) -> bool:
 
 def _is_run(path: Path) -> bool:
     return (path / "run.toml").is_file() and not (path / CARD).is_file()
+
+
+def _run_around(adapter: Path) -> Run | None:
+    """The run in whose `adapter/` an adapter lies, alone or as one of several."""
+    for inner in (adapter, adapter.parent):
+        if inner.name == "adapter" and (inner.parent / "run.toml").is_file():
+            return Run.open(inner.parent)
+    return None
 
 
 def _chosen(places: Sequence[Place], run: Path | None, overrides: Sequence[str]) -> Chosen:

@@ -4,7 +4,7 @@ run.toml            the settings, defaults filled in
 environment.json    versions of Python and of every plugin
 metrics.jsonl       one line for every step and every evaluation
 checkpoints/        step-000100/, ...
-adapter/            the trained adapter
+adapter/            the trained adapter; of several, each in a folder of its name
 samples/            reference.png, frozen.png, adapted.png; rows.json names their rows
 outcome.json        how it ended: the metrics before and after, parameters, seconds
 report.html         all of it as one page
@@ -20,6 +20,7 @@ from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
 from graftwork.core.versions import environment
 from graftwork.train import runfile
+from graftwork.train.adapter_tables import folders
 from graftwork.train.runfile import RunFile
 
 HISTORY = "metrics.jsonl"
@@ -67,7 +68,7 @@ class Run:
 
     @property
     def adapter(self) -> Path:
-        """Folder of the trained adapter."""
+        """Folder of the trained adapter, or of the folders of several."""
         return self.folder / "adapter"
 
     @property
@@ -85,7 +86,7 @@ class Run:
         return self.checkpoints / f"step-{step:06d}"
 
     def trained(self) -> Path:
-        """The adapter's folder.
+        """The adapter's folder, or that of the folders of several.
 
         Raises:
             GraftworkError: the run has not come to its end.
@@ -94,7 +95,8 @@ class Run:
             raise GraftworkError(
                 f"{self.folder}: is a search of many runs; give the best, {self.folder / 'best'}"
             )
-        if not (self.adapter / "adapter.json").is_file():
+        places = folders(self.adapter, tuple(self.file.adapters)).values()
+        if not all((place / "adapter.json").is_file() for place in places):
             raise GraftworkError(
                 f"{self.folder}: this run has no trained adapter yet; `graftwork resume` it"
             )

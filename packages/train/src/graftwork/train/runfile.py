@@ -1,7 +1,8 @@
 """Run files: one TOML document that says everything about a run.
 
 `[backbone]`, `[data]`, `[adapter]`, `[[loss]]`, `[[metric]]` and `[[sink]]` name a plugin by
-`kind`; the rest of such a table are the plugin's settings, save the few keys of `_OWN`.
+`kind`; the rest of such a table are the plugin's settings, save the few keys that are the run's
+own: a loss's `weight`, and those of `graftwork.train.adapter_tables`, where `[[adapter]]` is too.
 """
 
 import tomllib
@@ -12,11 +13,11 @@ from typing import Any
 
 import tomli_w
 
-from graftwork.core import registry
 from graftwork.core.config import as_dict, parse
 from graftwork.core.errors import GraftworkError
 from graftwork.core.nearest import did_you_mean
-from graftwork.core.records import Record
+from graftwork.train.adapter_tables import is_list, name_of, read_adapters
+from graftwork.train.chosen import Chosen, as_table, as_tables, beside, choose, refuse_twice
 from graftwork.train.overrides import override
 from graftwork.train.settings import (
     EvaluateSettings,
@@ -32,32 +33,8 @@ PLAIN_TABLES: dict[str, type] = {
     "train": TrainSettings,
     "evaluate": EvaluateSettings,
 }
+_OWN = {"loss": ("weight",)}
 _TOP = ("seed", *PLUGIN_TABLES, *PLUGIN_LISTS, *PLAIN_TABLES, "search")
-_PATHS = ("path", "features", "config")
-_OWN = {"adapter": ("sites",), "loss": ("weight",)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """A plugin that a run file names, with its settings."""
-
-    record: Record
-    settings: Any
-    own: Mapping[str, Any]
-    """The keys of the table that are the run's and not the plugin's (`sites`, `weight`)."""
-
-    @property
-    def kind(self) -> str:
-        """The plugin's name."""
-        return self.record.name
-
-    def build(self) -> Any:
-        """Import the plugin's code and construct it."""
-        return self.record.load()(self.settings)
-
-    def table(self) -> dict[str, Any]:
-        """The table as a run file spells it, defaults filled in."""
-        return {"kind": self.kind, **self.own, **as_dict(self.settings)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +45,8 @@ class RunFile:
     seed: int
     backbone: Chosen
     data: Chosen
-    adapter: Chosen
+    adapter: tuple[Chosen, ...]
+    """What trains: the one of `[adapter]`, or those of `[[adapter]]` in order."""
     loss: tuple[Chosen, ...]
     metric: tuple[Chosen, ...]
     sink: tuple[Chosen, ...]
@@ -83,7 +61,7 @@ class RunFile:
         """The whole document with every default filled in, ready for TOML."""
         document: dict[str, Any] = {"seed": self.seed}
         for key in PLUGIN_TABLES:
-            document[key] = getattr(self, key).table()
+            document[key] = self._adapters() if key == "adapter" else getattr(self, key).table()
         for key in PLAIN_TABLES:
             document[key] = as_dict(getattr(self, key))
         for key in PLUGIN_LISTS:
@@ -94,6 +72,19 @@ class RunFile:
             document["search"] = as_dict(self.search) | space
         return document
 
+    @property
+    def adapters(self) -> Mapping[str, Chosen]:
+        """What trains, by name; that of `[adapter]` is called "default"."""
+        return {name_of(one): one for one in self.adapter}
+
+    @property
+    def method(self) -> str:
+        """What trains, for people: "lora", or "dreamartist + lora (positive) + ..."."""
+        return " + ".join(
+            one.kind if one.own.get("name", one.kind) == one.kind else f"{one.kind} ({name})"
+            for name, one in self.adapters.items()
+        )
+
     def text(self) -> str:
         """The whole document as TOML."""
         return tomli_w.dumps(self.table())
@@ -101,6 +92,10 @@ class RunFile:
     def without_search(self) -> "RunFile":
         """The same run as a single fit."""
         return replace(self, search=None, space=None)
+
+    def _adapters(self) -> dict[str, Any] | list[dict[str, Any]]:
+        tables = [one.table() for one in self.adapter]
+        return tables if is_list(self.adapter) else tables[0]
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> RunFile:
@@ -130,8 +125,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> RunFile:
 def check(table: Mapping[str, Any], *, name: str, base: Path | None = None) -> RunFile:
     """Check a document that is already parsed.
 
-    A relative `path` (or other setting of `_PATHS`) that exists beside the file is taken from
-    there.
+    A relative `path` (or other setting that `choose` knows for one) that exists beside the file is
+    taken from there.
     """
     for key in table:
         if key not in _TOP:
@@ -143,13 +138,17 @@ def check(table: Mapping[str, Any], *, name: str, base: Path | None = None) -> R
     for key, kind in PLUGIN_TABLES.items():
         if key not in table:
             raise GraftworkError(f"{name}: [{key}] is missing; add it with a `kind`")
-        parts[key] = _chosen(table[key], key, kind, name, base)
+        if key == "adapter":
+            parts[key] = read_adapters(table[key], file=name, base=base)
+        else:
+            parts[key] = choose(table[key], kind, key=key, place=f"{name}: {key}", base=base)
     for key, kind in PLUGIN_LISTS.items():
         parts[key] = _chosen_list(table.get(key, []), key, kind, name, base)
     for key, cls in PLAIN_TABLES.items():
-        parts[key] = parse(cls, _as_table(table.get(key, {}), key, name), where=f"{name}: {key}")
-    parts["loss"] = parts["loss"] or (_default_loss(parts["backbone"], name, base),)
-    search, space = _search(table, name)
+        place = f"{name}: {key}"
+        parts[key] = parse(cls, as_table(table.get(key, {}), key, place), where=place)
+    parts["loss"] = parts["loss"] or (_default_loss(parts["backbone"], name),)
+    search, space = _search(table, name, base)
     run = RunFile(name=name, seed=seed, search=search, space=space, **parts)
     _same_task(run)
     return run
@@ -157,73 +156,52 @@ def check(table: Mapping[str, Any], *, name: str, base: Path | None = None) -> R
 
 def check_backbone(table: Any, *, name: str, base: Path | None = None) -> Chosen:
     """Check a `[backbone]` table alone."""
-    return _chosen(table, "backbone", "backbones", name, base)
-
-
-def _chosen(table: Any, key: str, kind: str, name: str, base: Path | None) -> Chosen:
-    table = dict(_as_table(table, key, name))
-    plugin = table.pop("kind", None)
-    if not isinstance(plugin, str):
-        known = ", ".join(record.name for record in registry.records(kind))
-        raise GraftworkError(f"{name}: {key}.kind: is missing; one of: {known}")
-    try:
-        record = registry.find(kind, plugin)
-    except GraftworkError as error:
-        raise GraftworkError(f"{name}: {key}.kind: {error}") from error
-    own = {own_key: table.pop(own_key) for own_key in _OWN.get(key, ()) if own_key in table}
-    _check_own(own, key, name)
-    for setting in _PATHS:
-        value = table.get(setting)
-        if base is not None and isinstance(value, str) and value and (base / value).exists():
-            table[setting] = str(base / value)
-    settings: Any = parse(record.settings_class(), table, where=f"{name}: {key}")
-    return Chosen(record=record, settings=settings, own=own)
+    return choose(table, "backbones", key="backbone", place=f"{name}: backbone", base=base)
 
 
 def _chosen_list(tables: Any, key: str, kind: str, name: str, base: Path | None) -> Any:
-    if not isinstance(tables, list) or not all(isinstance(one, Mapping) for one in tables):
-        raise GraftworkError(f"{name}: {key}: expected a list of tables; write [[{key}]]")
-    chosen = tuple(_chosen(table, key, kind, name, base) for table in tables)
+    place = f"{name}: {key}"
+    chosen = tuple(
+        choose(table, kind, key=key, place=place, own=_OWN.get(key, ()), base=base)
+        for table in as_tables(tables, key, place)
+    )
+    for one in chosen:
+        _check_weight(one.own.get("weight", 1.0), place)
     if key != "sink":  # two files may be written; two values of one name may not be reported
-        _refuse_twice([one.kind for one in chosen], f"{name}: {key}")
+        refuse_twice([one.kind for one in chosen], place)
     return chosen
 
 
-def _refuse_twice(names: Sequence[str], place: str) -> None:
-    for index, one in enumerate(names):
-        if one in names[:index]:
-            raise GraftworkError(f"{place}: '{one}' is there twice; keep one")
-
-
-def _check_own(own: Mapping[str, Any], key: str, name: str) -> None:
-    sites = own.get("sites", ["*"])
-    if not sites or (
-        not isinstance(sites, str)
-        and not (isinstance(sites, list) and all(isinstance(site, str) for site in sites))
-    ):
-        raise GraftworkError(f"{name}: {key}.sites: expected a pattern or a list of patterns")
-    weight = own.get("weight", 1.0)
+def _check_weight(weight: Any, place: str) -> None:
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e12:
-        raise GraftworkError(f"{name}: {key}.weight: expected a number of at least 0")
+        raise GraftworkError(f"{place}.weight: expected a number of at least 0")
 
 
-def _as_table(value: Any, key: str, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise GraftworkError(f"{name}: {key}: expected a table; write [{key}]")
-    return value
-
-
-def _default_loss(backbone: Chosen, name: str, base: Path | None) -> Chosen:
+def _default_loss(backbone: Chosen, name: str) -> Chosen:
     loss = backbone.record.default_loss  # type: ignore[attr-defined]
-    return _chosen({"kind": loss}, "loss", "losses", name, base)
+    return choose({"kind": loss}, "losses", key="loss", place=f"{name}: loss")
 
 
-def _search(table: Mapping[str, Any], name: str) -> tuple[SearchSettings | None, Any]:
+def _search(
+    table: Mapping[str, Any], name: str, base: Path | None
+) -> tuple[SearchSettings | None, Any]:
     if "search" not in table:
         return None, None
-    search = dict(_as_table(table["search"], "search", name))
-    space = _as_table(search.pop("space", {}), "search.space", name)
-    return parse(SearchSettings, search, where=f"{name}: search"), dict(space)
+    search = dict(as_table(table["search"], "search", f"{name}: search"))
+    space = as_table(search.pop("space", {}), "search.space", f"{name}: search.space")
+    settings = parse(SearchSettings, search, where=f"{name}: search")
+    return settings, {key: _from(base, key, value) for key, value in space.items()}
+
+
+def _from(base: Path | None, key: str, value: Any) -> Any:
+    """A range of the search space; its paths are taken from the file's folder, as all others."""
+    if not isinstance(value, list):
+        return value
+    last = key.rpartition(".")[2]
+    return [
+        beside(one, base) if isinstance(one, Mapping) else beside({last: one}, base)[last]
+        for one in value
+    ]
 
 
 def _same_task(run: RunFile) -> None:

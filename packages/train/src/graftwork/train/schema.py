@@ -5,21 +5,11 @@ from typing import Any
 from graftwork.core import registry
 from graftwork.core.config import schema as settings_schema
 from graftwork.core.records import Record
+from graftwork.train.adapter_tables import KEYS, NAMED_KEYS, NamedAdapterKeys
 from graftwork.train.runfile import PLAIN_TABLES, PLUGIN_LISTS, PLUGIN_TABLES
 from graftwork.train.settings import SearchSettings
 
-_PATTERNS = {"type": "array", "items": {"type": "string"}}
-_OWN: dict[str, dict[str, Any]] = {
-    "adapter": {
-        "sites": {
-            "description": "Patterns of the sites to adapt; the backbone's own by default.",
-            "anyOf": [{"type": "string"}, _PATTERNS],
-        }
-    },
-    "loss": {
-        "weight": {"description": "Factor in the sum of losses.", "type": "number", "minimum": 0}
-    },
-}
+_WEIGHT = {"description": "Factor in the sum of losses.", "type": "number", "minimum": 0}
 
 
 def schema() -> dict[str, Any]:
@@ -27,9 +17,10 @@ def schema() -> dict[str, Any]:
     defs: dict[str, Any] = {}
     properties: dict[str, Any] = {"seed": {"type": "integer", "minimum": 0, "default": 0}}
     for key, kind in PLUGIN_TABLES.items():
-        properties[key] = _any_of(key, kind, defs)
+        properties[key] = _adapters(defs) if key == "adapter" else _any_of(kind, {}, defs)
     for key, kind in PLUGIN_LISTS.items():
-        properties[key] = {"type": "array", "items": _any_of(key, kind, defs)}
+        own = {"weight": _WEIGHT} if key == "loss" else {}
+        properties[key] = {"type": "array", "items": _any_of(kind, own, defs)}
     for key, cls in {**PLAIN_TABLES, "search": SearchSettings}.items():
         properties[key] = _hoisted(settings_schema(cls), defs)
     properties["search"]["properties"]["space"] = {"type": "object"}
@@ -44,8 +35,17 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _any_of(key: str, kind: str, defs: dict[str, Any]) -> dict[str, Any]:
-    return {"oneOf": [_table(record, _OWN.get(key, {}), defs) for record in registry.records(kind)]}
+def _adapters(defs: dict[str, Any]) -> dict[str, Any]:
+    """A table or a list of them; the keys that only those of a list have are refused in the one."""
+    own = _hoisted(settings_schema(NamedAdapterKeys), defs)["properties"]
+    defs["adapter"] = _any_of("adapters", own, defs)
+    one = {"$ref": "#/$defs/adapter"}
+    only = {key: False for key in NAMED_KEYS if key not in KEYS}
+    return {"anyOf": [{**one, "properties": only}, {"type": "array", "items": one, "minItems": 1}]}
+
+
+def _any_of(kind: str, own: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    return {"oneOf": [_table(record, own, defs) for record in registry.records(kind)]}
 
 
 def _table(record: Record, own: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a run is made of, built from its file: backbone, data, adapter and judges."""
+"""What a run is made of, built from its file: backbone, data, adapters and judges."""
 
 import warnings
 from collections.abc import Mapping
@@ -11,10 +11,14 @@ from accelerate import Accelerator
 
 from graftwork.core.config import as_dict, parse
 from graftwork.core.errors import GraftworkError, GraftworkWarning
-from graftwork.nn import Graft, graft, load_graft, words
+from graftwork.nn import Graft, graft, words
 from graftwork.nn.backbone import Backbone
 from graftwork.nn.dataset import Dataset
+from graftwork.nn.grafting import check_name
 from graftwork.nn.metric import Metric
+from graftwork.train.adapter_tables import is_list
+from graftwork.train.adapters import Adapters
+from graftwork.train.chosen import Chosen
 from graftwork.train.evaluation import ImageEvaluation
 from graftwork.train.runfile import RunFile
 from graftwork.train.seeds import derive
@@ -24,19 +28,19 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(kw_only=True)
 class Session:
-    """A backbone with its data and its adapter, ready to be trained or judged."""
+    """A backbone with its data and its adapters, ready to be trained or judged."""
 
     file: RunFile
     accelerator: Accelerator
     backbone: Backbone
     data: Dataset
-    handle: Graft
+    adapters: Adapters
     evaluation: ImageEvaluation
     metrics: Mapping[str, Metric]
 
     def evaluate(self) -> dict[str, float]:
-        """Every metric of the adapter as it is now."""
-        self.handle.train(False)
+        """Every metric of the adapters as they are now."""
+        self.adapters.train(False)
         self.evaluation.forget()
         values: dict[str, float] = {}
         for metric in self.metrics.values():
@@ -55,7 +59,7 @@ def open_session(
 
     Args:
         file: the run.
-        adapter: folder of a trained adapter to load in place of a fresh one.
+        adapter: folder of the trained adapters to load in place of fresh ones.
         cache: folder for the frozen backbone's pictures, shared by runs; none by default.
         backbone: one built before from the same settings, to spare building it again.
 
@@ -69,7 +73,10 @@ def open_session(
     _tell_skipped(data)
     backbone = backbone or file.backbone.build()
     assert backbone is not None
-    handle = _load(backbone, adapter) if adapter else _graft(backbone, file, data)
+    names = tuple(file.adapters)
+    adapters = (
+        Adapters.load(backbone.module, adapter, names) if adapter else _fresh(backbone, file, data)
+    )
     accelerator = _accelerator(file)
     backbone.to(accelerator.device, _DTYPES[file.train.precision])
     return Session(
@@ -77,28 +84,58 @@ def open_session(
         accelerator=accelerator,
         backbone=backbone,
         data=data,
-        handle=handle,
+        adapters=adapters,
         evaluation=ImageEvaluation(backbone, data, file.evaluate, cache=cache),
         metrics={metric.kind: metric.build() for metric in file.metric},
     )
 
 
-def _graft(backbone: Backbone, file: RunFile, data: Dataset) -> Graft:
-    learns_words = file.adapter.record.family == "token"  # type: ignore[attr-defined]
+def _fresh(backbone: Backbone, file: RunFile, data: Dataset) -> Adapters:
+    for name in file.adapters:
+        _check_name(backbone, file, name)
+    return Adapters(
+        {name: _graft(backbone, file, data, name, one) for name, one in file.adapters.items()}
+    )
+
+
+def _check_name(backbone: Backbone, file: RunFile, name: str) -> None:
+    try:
+        check_name(backbone.module, name)
+    except GraftworkError as error:
+        raise GraftworkError(f"{file.name}: adapter.name: {error}") from error
+
+
+def _graft(backbone: Backbone, file: RunFile, data: Dataset, name: str, chosen: Chosen) -> Graft:
+    learns_words = chosen.record.family == "token"  # type: ignore[attr-defined]
     usual = backbone.token_sites() if learns_words else backbone.default_sites()
+    listed = is_list(file.adapter)
     try:
         handle = graft(
             backbone.module,
-            file.adapter.kind,
-            _named(file.adapter.settings, data),
-            sites=file.adapter.own.get("sites") or usual,
-            seed=derive(file.seed, "adapter"),
+            chosen.kind,
+            _named(chosen.settings, data),
+            sites=chosen.own.get("sites") or usual,
+            name=name,
+            # Each of several its own, so that two of one method do not start as the same.
+            seed=derive(file.seed, "adapter", *([name] if listed else [])),
         )
         words.require_words(handle, data.captions())
+        _take_branch(handle, chosen, backbone, file)
         return handle
     except GraftworkError as error:
-        place = str(error).removeprefix("adapter.")
-        raise GraftworkError(f"{file.name}: adapter.{place}") from error
+        place = f"adapter.{name}" if listed else "adapter"
+        raise GraftworkError(
+            f"{file.name}: {place}.{str(error).removeprefix('adapter.')}"
+        ) from error
+
+
+def _take_branch(handle: Graft, chosen: Chosen, backbone: Backbone, file: RunFile) -> None:
+    handle.branch = chosen.own.get("branch", "both")
+    if handle.branch != "both" and not backbone.branches:
+        raise GraftworkError(
+            f"branch: the backbone '{file.backbone.kind}' does not run the two branches of "
+            "guidance apart; leave it out, or choose a backbone such as stable-diffusion"
+        )
 
 
 def _named(settings: Any, data: Dataset) -> Any:
@@ -116,10 +153,6 @@ def _tell_skipped(data: Dataset) -> None:
             GraftworkWarning,
             stacklevel=3,
         )
-
-
-def _load(backbone: Backbone, adapter: Path) -> Graft:
-    return load_graft(backbone.module, adapter)
 
 
 def _accelerator(file: RunFile) -> Accelerator:

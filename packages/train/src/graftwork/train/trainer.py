@@ -11,6 +11,7 @@ from graftwork.core.sink import Sink
 from graftwork.nn.loss import Loss
 from graftwork.nn.words import has_opposites
 from graftwork.train import seeds
+from graftwork.train.adapter_tables import LR, is_list
 from graftwork.train.optimizer import make_optimizer, rate
 from graftwork.train.session import Session
 
@@ -37,8 +38,11 @@ class Trainer:
         self._require_pair()
         self.sinks: list[Sink] = [sink.build() for sink in file.sink]
         self.examples = session.backbone.prepare(session.data)
-        self.parameters = list(session.handle.parameters())
-        optimizer = make_optimizer(session.handle, file.optimizer)
+        self.parameters = list(session.adapters.parameters())
+        rates = {name: one.own[LR] for name, one in file.adapters.items() if LR in one.own}
+        optimizer = make_optimizer(session.adapters.grafts, file.optimizer, rates=rates)
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
+        self.rates = self._told(rates)
         self.optimizer = session.accelerator.prepare(optimizer)
 
     def step(self, step: int) -> dict[str, float]:
@@ -48,16 +52,17 @@ class Trainer:
             GraftworkError: a loss or the gradient is not finite.
         """
         accelerator, train = self.session.accelerator, self.session.file.train
-        lr = self.session.file.optimizer.lr * rate(step, train)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.session.handle.train()
+        share = rate(step, train)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * share
+        self.session.adapters.train()
         with accelerator.autocast():
             parts = self._losses(step)
             total = torch.stack(
                 [self.losses[kind][0] * value for kind, value in parts.items()]
             ).sum()
-        logs = {"loss": float(total.detach()), "lr": lr}
+        logs = {"loss": float(total.detach())}
+        logs |= {name: peak * share for name, peak in self.rates.items()}
         logs |= {f"loss/{kind}": float(value.detach()) for kind, value in parts.items()}
         _require_finite(logs, step)
         accelerator.backward(total)
@@ -84,22 +89,43 @@ class Trainer:
         made = session.backbone.step(self.examples, indices, needs=self.needs, generator=generator)
         return {kind: loss(made) for kind, (_, loss) in self.losses.items()}
 
+    def _told(self, rates: Mapping[str, float]) -> dict[str, float]:
+        """The peak learning rates by the names that they are logged under."""
+        file = self.session.file
+        if not is_list(file.adapter):
+            return {"lr": self.peaks[0]}
+        common = {} if rates.keys() == file.adapters.keys() else {"lr": file.optimizer.lr}
+        return common | {f"lr/{name}": peak for name, peak in rates.items()}
+
     def _asking(self, need: str) -> str:
         return next(kind for kind, (_, loss) in self.losses.items() if need in loss.needs)
 
     def _require_pair(self) -> None:
-        """A loss that needs a learned negative word, and an adapter with one, want each other."""
-        file, pair = self.session.file, has_opposites(self.session.handle)
-        if "negative" in self.needs and not pair:
+        """A loss that needs a negative side, and an adapter that is one, want each other."""
+        file, grafts = self.session.file, self.session.adapters.grafts
+        paired = [name for name, handle in grafts.items() if has_opposites(handle)]
+        if "negative" in self.needs:
+            if not paired:
+                raise GraftworkError(
+                    f"{file.name}: loss: {self._asking('negative')} trains a word and its "
+                    f"negative, and '{file.method}' has no negative; choose an adapter such as "
+                    "dreamartist"
+                )
+            return
+        for name in paired:
             raise GraftworkError(
-                f"{file.name}: loss: {self._asking('negative')} trains a word and its negative, "
-                f"and '{file.adapter.kind}' has no negative; choose an adapter such as dreamartist"
+                f"{file.name}: {self._place(name)}.kind: '{file.adapters[name].kind}' has a "
+                "negative word that no loss trains; put a loss such as dreamartist in"
             )
-        if pair and "negative" not in self.needs:
-            raise GraftworkError(
-                f"{file.name}: adapter.kind: '{file.adapter.kind}' has a negative word that no "
-                "loss trains; put a loss such as dreamartist in"
-            )
+        for name, handle in grafts.items():
+            if handle.branch == "negative":
+                raise GraftworkError(
+                    f"{file.name}: {self._place(name)}.branch: no loss trains the negative "
+                    "branch; put a loss such as dreamartist in"
+                )
+
+    def _place(self, name: str) -> str:
+        return f"adapter.{name}" if is_list(self.session.file.adapter) else "adapter"
 
     def _average_gradients(self) -> None:
         """Mean over processes, in one message: an adapter's gradients are few.

@@ -11,7 +11,8 @@ from graftwork.train.overrides import get_value
 from graftwork.train.run import Run
 from graftwork.train.runfile import RunFile
 from graftwork.train.settings import SearchSettings
-from graftwork.tune.space import WHOLE, label
+from graftwork.tune.declared import TABLES
+from graftwork.tune.space import label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +116,8 @@ def _row(path: Path, folder: Path, file: RunFile) -> Row:
     metrics = evaluations[-1]["metrics"] if evaluations else {}
     trained = len(evaluations) > 1
     settings = {name: get_value(table, name) for name in search.over}
-    if WHOLE in settings:
-        settings[WHOLE] = label(table[WHOLE], (file.space or {})[WHOLE])
+    for name in settings.keys() & TABLES:
+        settings[name] = label(table[name], (file.space or {})[name])
     return Row(
         id=path.name,
         folder=str(path.relative_to(folder)),

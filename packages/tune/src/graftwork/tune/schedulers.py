@@ -14,6 +14,7 @@ from ray.tune.schedulers import (
 )
 
 from graftwork.core.errors import GraftworkError
+from graftwork.train.adapter_tables import LR
 from graftwork.train.runfile import RunFile
 from graftwork.tune.space import Choices, Interval, Range
 
@@ -48,11 +49,13 @@ def fifo(file: RunFile, space: Mapping[str, Range], every: int) -> TrialSchedule
 def pbt(file: RunFile, space: Mapping[str, Range], every: int) -> TrialScheduler:
     """Population-based training (Jaderberg et al. 2017, arXiv:1711.09846).
 
-    Changes settings in the middle of training, so only those of the optimiser and the losses'
-    weights can vary: a checkpoint fits no adapter of another shape.
+    Changes settings in the middle of training, so only those of the optimiser, the learning rates
+    of single adapters and the losses' weights can vary: a checkpoint fits no adapter of another
+    shape.
     """
     for name in space:
-        if not name.startswith(("optimizer.", "loss.")):
+        rate = name.startswith("adapter.") and name.endswith(f".{LR}")
+        if not rate and not name.startswith(("optimizer.", "loss.")):
             raise GraftworkError(
                 f"{file.name}: search.scheduler: pbt changes settings while training and '{name}' "
                 "fixes the adapter's shape; take it out of search.over or use asha"

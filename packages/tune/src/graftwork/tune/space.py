@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from graftwork.core import registry
-from graftwork.core.config import Search, describe
+from graftwork.core.config import describe
 from graftwork.core.errors import GraftworkError
 from graftwork.core.nearest import did_you_mean
 from graftwork.core.records import Record
 from graftwork.train import runfile
+from graftwork.train.adapter_tables import KEYS, LR, is_list
 from graftwork.train.overrides import get_value, set_value
-from graftwork.train.runfile import PLAIN_TABLES, RunFile
+from graftwork.train.runfile import RunFile
+from graftwork.tune.declared import TABLES, WHOLE, declared, settings_of
 
 METHOD = "adapter.kind"
-WHOLE = "adapter"
-"""Searches over whole tables: a method with the settings that belong to it."""
+_RATE = f"optimizer.{LR}"
 _INTERVAL = {"low", "high", "log"}
 
 
@@ -57,7 +58,11 @@ def search_space(file: RunFile) -> dict[str, Range]:
         if name not in file.search.over:
             near = did_you_mean(name, file.search.over)
             raise GraftworkError(f"{file.name}: search.space: '{name}' is not in search.over{near}")
-    _refuse_whole_and_part(file)
+    for table in TABLES:
+        _refuse_whole_and_part(file, table)
+    _refuse_idle_rate(file)
+    if is_list(file.adapter):
+        _refuse_method(file)
     space: dict[str, Range] = {}
     for name in _in_order(file):
         place = f"{file.name}: search.over: '{name}'"
@@ -66,8 +71,8 @@ def search_space(file: RunFile) -> dict[str, Range]:
         )
         if name == METHOD:
             _check_methods(space[name], f"{file.name}: search.space: {METHOD}")
-        if name == WHOLE:
-            _check_tables(space[name], f"{file.name}: search.space: {WHOLE}")
+        if name in TABLES:
+            _check_tables(space[name], f"{file.name}: search.space: {name}", name)
     _check_values(file, space)
     return {name: space[name] for name in file.search.over}
 
@@ -84,22 +89,58 @@ def _in_order(file: RunFile) -> Sequence[str]:
     return sorted(over, key=lambda name: name != METHOD)
 
 
-def _refuse_whole_and_part(file: RunFile) -> None:
+def _refuse_whole_and_part(file: RunFile, table: str) -> None:
     assert file.search is not None
-    parts = [name for name in file.search.over if name.startswith(f"{WHOLE}.")]
-    if WHOLE in file.search.over and parts:
+    parts = [name for name in file.search.over if name.startswith(f"{table}.")]
+    if table in file.search.over and parts:
         raise GraftworkError(
-            f"{file.name}: search.over: 'adapter' stands for all of its settings; take out "
+            f"{file.name}: search.over: '{table}' stands for all of its settings; take out "
             f"'{parts[0]}' and write it into the tables of [search.space]"
         )
 
 
+def _refuse_idle_rate(file: RunFile) -> None:
+    """Refuse a learning rate that no adapter would have, since all have one of their own."""
+    assert file.search is not None
+    tables = [one.own for one in file.adapter]
+    if WHOLE in file.search.over:
+        tables = list((file.space or {}).get(WHOLE, ()))
+    if _RATE in file.search.over and tables and all(table.get(LR) for table in tables):
+        raise GraftworkError(
+            f"{file.name}: search.over: '{_RATE}' changes nothing, for every adapter has an `lr` "
+            "of its own; take one of the two out"
+        )
+
+
+def _refuse_method(file: RunFile) -> None:
+    """Refuse what a list of adapters does not have: one method, or settings without a name."""
+    assert file.search is not None
+    for name in file.search.over:
+        table, _, rest = name.partition(".")
+        if table == WHOLE and "." not in rest:
+            setting = rest if rest not in ("", "kind") else "rank"
+            example = f"{WHOLE}.{next(iter(file.adapters))}.{setting}"
+            raise GraftworkError(
+                f"{file.name}: search.over: '{name}' is for a single [adapter], and here is a "
+                f"list; name a setting of one of them, as '{example}'"
+            )
+
+
 def label(table: Mapping[str, Any], choices: Sequence[Mapping[str, Any]]) -> str:
-    """How tables and pictures name an adapter: "lora, rank 4", by the choice that it came from."""
+    """How tables and pictures name a choice: "lora, rank 4", by what it says of itself.
+
+    What all choices say alike is left out.
+    """
     fits = (one for one in choices if all(table.get(key) == value for key, value in one.items()))
     found = next(fits, {"kind": table["kind"]})
-    rest = (f"{key} {value}" for key, value in found.items() if key not in ("kind", "sites"))
-    return ", ".join([str(found.get("kind", table["kind"])), *rest])
+    alike = {key for key in found if all(one.get(key) == found[key] for one in choices)}
+    told = {key: value for key, value in found.items() if key not in {"kind", "sites", *alike}}
+    return ", ".join([str(table["kind"]), *(f"{key} {_short(told[key])}" for key in told)])
+
+
+def _short(value: Any) -> str:
+    """A value for tables; of a path its last part."""
+    return value.rpartition("/")[2] if isinstance(value, str) else str(value)
 
 
 def _check_methods(range_: Range, place: str) -> None:
@@ -112,11 +153,11 @@ def _check_methods(range_: Range, place: str) -> None:
             raise GraftworkError(f"{place}: {error}") from error
 
 
-def _check_tables(range_: Range, place: str) -> None:
+def _check_tables(range_: Range, place: str, name: str) -> None:
     tables = range_.values if isinstance(range_, Choices) else ()
     if not tables or not all(isinstance(table, Mapping) and "kind" in table for table in tables):
         raise GraftworkError(
-            f'{place}: expected tables with a kind, as [[search.space.adapter]] with kind = "lora"'
+            f"{place}: expected tables with a kind, as [[search.space.{name}]] with kind = ..."
         )
 
 
@@ -127,16 +168,16 @@ def trial_table(file: RunFile, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     table = file.without_search().table()
     if WHOLE in settings:
-        sites = {key: value for key, value in table[WHOLE].items() if key == "sites"}
-        table = set_value(table, WHOLE, {**sites, **settings[WHOLE]}, place=file.name)
+        own = {key: value for key, value in table[WHOLE].items() if key in KEYS}
+        table = set_value(table, WHOLE, {**own, **settings[WHOLE]}, place=file.name)
     if METHOD in settings:
         table = set_value(table, METHOD, settings[METHOD], place=file.name)
     for name, value in settings.items():
-        if name != WHOLE:
+        if name != WHOLE:  # the data's table is replaced as it is
             table = set_value(table, name, value, place=file.name)
-    if WHOLE in settings:
+    if WHOLE in settings or is_list(file.adapter):
         return table
-    known = {"kind", "sites", *_settings_of("adapters", table[WHOLE]["kind"])}
+    known = {"kind", *KEYS, *settings_of("adapters", table[WHOLE]["kind"])}
     table[WHOLE] = {key: value for key, value in table[WHOLE].items() if key in known}
     return table
 
@@ -158,9 +199,11 @@ def _given(value: Any, place: str) -> Range:
 def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Range:
     if name == METHOD:
         return Choices(tuple(_interchangeable(file)))
-    if name == WHOLE:
-        raise GraftworkError(f"{place}: list the adapters, as [[search.space.adapter]] tables")
-    found = _annotation(file, name, space, place)
+    if name in TABLES:
+        raise GraftworkError(f"{place}: list the choices, as [[search.space.{name}]] tables")
+    kinds = space.get(METHOD)
+    methods = [str(kind) for kind in kinds.values] if isinstance(kinds, Choices) else None
+    found = declared(file, name, place, methods=methods)
     if found is None:
         raise GraftworkError(f"{place} has no range of its own; give one in [search.space]")
     if found.choices:
@@ -176,7 +219,7 @@ def _interchangeable(file: RunFile) -> Iterator[str]:
     Learned words sit on other sites than the rest.  Methods that a bridge brings, "peft/vera", are
     dozens; a file names those it wants.
     """
-    words = file.adapter.record.family == "token"  # type: ignore[attr-defined]
+    words = file.adapter[0].record.family == "token"  # type: ignore[attr-defined]
     for record in registry.records("adapters"):
         alike = (record.family == "token") == words  # type: ignore[attr-defined]
         if alike and "/" not in record.name and not _needs_settings(record):
@@ -185,48 +228,6 @@ def _interchangeable(file: RunFile) -> Iterator[str]:
 
 def _needs_settings(record: Record) -> bool:
     return any(setting.required for setting in describe(record.settings_class()))
-
-
-def _annotation(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Search | None:
-    section, _, setting = name.rpartition(".")
-    kinds = [file.adapter.kind]
-    chosen = space.get(METHOD)
-    if isinstance(chosen, Choices):
-        kinds = [str(kind) for kind in chosen.values]
-    if section == "adapter":
-        tables = [_settings_of("adapters", kind) for kind in kinds]
-    elif section in PLAIN_TABLES:
-        tables = [{s.name: s.search for s in describe(PLAIN_TABLES[section])}]
-    else:
-        return _listed(file, section, setting, place)
-    known = {key: search for table in tables for key, search in table.items()}
-    if setting not in known:
-        raise GraftworkError(f"{place} is no setting{did_you_mean(setting, known)}")
-    return next((table[setting] for table in tables if table.get(setting)), None)
-
-
-def _listed(file: RunFile, section: str, setting: str, place: str) -> Search | None:
-    """The range of a setting of a loss, a metric, the data or the backbone."""
-    if section in ("backbone", "data"):
-        chosen = getattr(file, section)
-    else:
-        list_name, _, kind = section.partition(".")
-        named = [one for one in getattr(file, list_name, ()) if one.kind == kind]
-        if list_name not in runfile.PLUGIN_LISTS or not named:
-            raise GraftworkError(
-                f"{place} is no setting; write 'adapter.rank', 'optimizer.lr' or 'loss.cat.weight'"
-            )
-        chosen = named[0]
-        if setting == "weight" and list_name == "loss":
-            return None
-    known = {s.name: s.search for s in describe(chosen.record.settings_class())}
-    if setting not in known:
-        raise GraftworkError(f"{place} is no setting{did_you_mean(setting, known)}")
-    return known[setting]
-
-
-def _settings_of(kind: str, name: str) -> dict[str, Search | None]:
-    return {s.name: s.search for s in describe(registry.find(kind, name).settings_class())}
 
 
 def _check_values(file: RunFile, space: Mapping[str, Range]) -> None:

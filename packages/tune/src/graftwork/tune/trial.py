@@ -54,7 +54,7 @@ class Trial(tune.Trainable):
         return {
             **event.metrics,
             "step": event.step,
-            "parameters": self.fit.trainer.session.handle.num_parameters(),
+            "parameters": self.fit.trainer.session.adapters.num_parameters(),
             "done": done,
         }
 

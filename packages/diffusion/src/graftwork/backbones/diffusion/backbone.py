@@ -49,6 +49,7 @@ class StableDiffusion(Backbone):
     """
 
     task: ClassVar[str] = "text-to-image"
+    branches: ClassVar[bool] = True
     module: Parts
 
     def __init__(self, settings: TinySDConfig) -> None:
@@ -86,7 +87,13 @@ class StableDiffusion(Backbone):
         return TOKEN_SITES
 
     def prepare(self, data: Dataset) -> Examples:
-        """Encode a data set once. Raises `GraftworkError` for data that cannot be used."""
+        """Encode a data set once.
+
+        Raises:
+            GraftworkError: the data cannot be used, or a graft acts on one branch under gradient
+                checkpointing.
+        """
+        conditions.refuse_checkpointing(self.module)
         return preparing.prepare(
             data,
             parts=self.module,
@@ -200,6 +207,7 @@ class StableDiffusion(Backbone):
             clean=latents.scale(self.vae, latent).to(device),
             noise=draw.noise.to(device),
             alpha_bar=self.alpha_bars[draw.timesteps.cpu()].to(device),
+            weight=None if examples.weight is None else examples.weight[index].to(device),
             time=(draw.timesteps / max(1, len(self.alpha_bars) - 1)).to(device),
             decode=partial(latents.raw, self.vae),
         )

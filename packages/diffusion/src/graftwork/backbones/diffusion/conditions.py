@@ -59,19 +59,29 @@ def by_branch(
     """The needs that may share a batch: all, unless grafts act on one branch of guidance alone.
 
     Raises:
-        GraftworkError: with such grafts, gradient checkpointing runs the UNet again in the
-            backward pass, when it is known no more which branch it was.
+        GraftworkError: there are such grafts, and gradient checkpointing.
     """
     if not branched(parts):
         yield "both", dict(captions)
         return
-    if parts.unet.is_gradient_checkpointing:
+    refuse_checkpointing(parts)
+    yield "negative", {need: texts for need, texts in captions.items() if need == "negative"}
+    yield "positive", {need: texts for need, texts in captions.items() if need != "negative"}
+
+
+def refuse_checkpointing(parts: Parts) -> None:
+    """Refuse gradient checkpointing beside a graft on one branch of guidance.
+
+    It runs the UNet again in the backward pass, when it is known no more which branch it was.
+
+    Raises:
+        GraftworkError: both are there.
+    """
+    if branched(parts) and parts.unet.is_gradient_checkpointing:
         raise GraftworkError(
             "backbone.gradient_checkpointing: does not go with a graft on one branch; set it to "
             "false"
         )
-    yield "negative", {need: texts for need, texts in captions.items() if need == "negative"}
-    yield "positive", {need: texts for need, texts in captions.items() if need != "negative"}
 
 
 def embed(

@@ -26,6 +26,8 @@ class Examples:
     """The row of each image's caption."""
     free: Int[Tensor, "n"] | None = None
     """The row of each caption without its trigger; None when the data has no trigger."""
+    weight: Float[Tensor, "n 1 h w"] | None = None
+    """How much each place of an image counts in the loss; None for everywhere once."""
     texts: tuple[str, ...] = ()
     """The texts themselves, which a graft on the text encoder reads anew in every step."""
 

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from graftwork.backbones.diffusion import latents, text
 from graftwork.backbones.diffusion.cache import cached, key_of
 from graftwork.backbones.diffusion.examples import Examples
 from graftwork.backbones.diffusion.parts import Parts
-from graftwork.backbones.diffusion.pixels import to_pixels
+from graftwork.backbones.diffusion.pixels import to_pixels, to_weights
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import fingerprint, frozen
 from graftwork.nn.dataset import Dataset
@@ -50,12 +52,22 @@ def prepare(
             embeddings=embeddings,
             captions=torch.tensor([row[words] for words in captions]),
             free=torch.tensor([row[words] for words in free]) if free else None,
+            weight=_weights(data, side, mean.shape[-1]),
         )
 
     text.warn_of_cuts(tokenizer, texts, LearnedWords.of(parts))
     models = fingerprint(vae), fingerprint(parts.text_encoder)
     encoded = cached(cache, key_of(data.hash(), captions, free, models, side), encode)
     return replace(encoded, texts=tuple(texts))
+
+
+def _weights(data: Dataset, side: int, cells: int) -> Float[Tensor, "n 1 h w"] | None:
+    """What the masks of the data come to; an image without one counts once everywhere."""
+    masks = [data.mask(index) for index in range(len(data))]
+    if all(mask is None for mask in masks):
+        return None
+    ones = torch.ones(1, cells, cells)
+    return torch.stack([ones if m is None else to_weights(m, side, cells) for m in masks])
 
 
 def _free_captions(data: Dataset) -> list[str] | None:

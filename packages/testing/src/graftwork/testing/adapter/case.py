@@ -80,7 +80,7 @@ class AdapterCases(PluginSuite):
         settings = {**self.settings, **changes}
         cls = self.record.settings_class()
         parsed: Any = parse(cls, settings, self.name)
-        if "rank" in self.setting_names():
+        if "rank" in self.setting_names() and parsed.rank is not None:
             settings["rank"] = min(parsed.rank, toy.largest_rank)
         return parse(cls, settings, self.name)
 

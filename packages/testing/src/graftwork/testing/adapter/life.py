@@ -139,8 +139,9 @@ class Life(AdapterCases):
     def test_rank_above_size_is_refused(self) -> None:
         """A rank above what a site can have is one clear error, and the model stays as it was.
 
-        When it fails: compare the rank with `min(site.rows, site.cols)` in `__init__`, and raise a
-        `GraftworkError` that names adapter.rank, the site and the largest rank.
+        When it fails: compare the rank with `min(site.rows, site.cols)` in `check` (or in
+        `__init__`, where no file may hold more either), and raise a `GraftworkError` that names
+        adapter.rank, the site and the largest rank.
         """
         if "rank" not in self.setting_names():
             return

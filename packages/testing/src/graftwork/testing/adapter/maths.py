@@ -118,7 +118,8 @@ class Maths(AdapterCases):
     def test_dropout_acts_in_training(self, toy: Toy) -> None:
         """The setting `dropout`, if there is one, makes training passes differ, and no others.
 
-        When it fails: apply `nn.Dropout` to the input in `forward`.
+        When it fails: apply `nn.Dropout` to the input in `forward`, or override `drops` and
+        `form`.
         """
         if "dropout" not in self.setting_names():
             return
@@ -126,7 +127,12 @@ class Maths(AdapterCases):
         quiet = self.case(toy, dropout=0.0)
         agree(case.output(), quiet.output(), tolerance=self.tolerance, remedy="drops in evaluation")
         case.model.train()
-        assert not torch.equal(case.output(), case.output()), "dropout does nothing in training"
+        first = case.output()
+        # Of a few rows or blocks the same may be dropped twice.
+        others = (case.output() for _ in range(20))
+        assert not all(torch.equal(first, other) for other in others), (
+            "dropout does nothing in training"
+        )
 
     def test_follows_the_backbone(self, toy: Toy) -> None:
         """When the frozen weight changes, by another graft's merge or a load, the adapter sees it.

@@ -86,4 +86,6 @@ def metric_chart(history: Sequence[Mapping[str, Any]], name: str) -> Chart:
 
 
 def _plain(name: str) -> str:
-    return name.removeprefix("loss/") + " loss" if "/" in name else label(name)
+    """ "loss/cat" is "cat loss", "lr/words" is "words learning rate"."""
+    whole, slash, part = name.partition("/")
+    return f"{part} {label(whole)}" if slash else label(name)

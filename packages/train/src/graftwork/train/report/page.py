@@ -2,12 +2,14 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graftwork.core import atomic
+from graftwork.train.adapter_tables import folders
+from graftwork.train.chosen import Chosen
 from graftwork.train.report import curves, words
 from graftwork.train.report.charts import Chart
 from graftwork.train.report.rendering import render
@@ -51,7 +53,7 @@ def write_report(folder: Path) -> Path:
         logged_charts=logged_charts(history),
         settings=(run.folder / "run.toml").read_text(encoding="utf-8"),
         environment=read_environment(run.folder),
-        commands=commands(run.folder, prompt(run)),
+        commands=commands(run.folder, run.file.adapters, prompt(run)),
     )
     target = run.folder / "report.html"
     atomic.write_text(target, page)
@@ -114,13 +116,25 @@ def prompt(run: Run) -> str:
     return next(iter(prompts), "a photo of ...")
 
 
-def commands(folder: Path, prompt: str) -> list[tuple[str, str]]:
-    """What one can do with a finished run: a sentence and a command each."""
+def commands(folder: Path, adapters: Mapping[str, Chosen], prompt: str) -> list[tuple[str, str]]:
+    """What one can do with a finished run of some adapters: a sentence and a command each."""
     place = shlex.quote(str(folder))
-    out = shlex.quote(f"{folder.resolve().name}-diffusers")
     return [
         ("Draw more pictures", f"graftwork sample {place} --prompt {shlex.quote(prompt)}"),
         ("Judge it again", f"graftwork evaluate {place}"),
-        ("Take it to diffusers", f"graftwork export {place} --format diffusers --out {out}"),
+        *_exports(folder, adapters),
         ("Train it anew", f"graftwork fit {place}/run.toml --out {place}-again"),
     ]
+
+
+def _exports(folder: Path, adapters: Mapping[str, Chosen]) -> Iterator[tuple[str, str]]:
+    """How to take each adapter to diffusers."""
+    for name, place in folders(folder / "adapter", tuple(adapters)).items():
+        several = len(adapters) > 1
+        words = adapters[name].record.family == "token"  # type: ignore[attr-defined]
+        format = "embeddings" if words else "diffusers"
+        source = shlex.quote(str(place if several else folder))
+        out = shlex.quote(f"{folder.resolve().name}-{name if several else format}")
+        what = f"'{name}'" if several else "it"
+        command = f"graftwork export {source} --format {format} --out {out}"
+        yield f"Take {what} to diffusers", command

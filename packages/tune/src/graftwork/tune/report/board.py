@@ -79,7 +79,7 @@ class Board:
 
     def method(self, row: Row) -> str:
         """The adapter of a trial."""
-        return str(row.settings.get(METHOD, self.file.adapter.kind))
+        return str(row.settings.get(METHOD, self.file.method))
 
     def look(self, row: Row) -> Look:
         """The look of a trial in all charts."""

@@ -51,7 +51,7 @@ def write_report(folder: Path) -> Path:
         effects=effects.effects(board),
         settings=_text(best / "run.toml"),
         environment=read_environment(folder) or read_environment(best),
-        commands=_commands(best),
+        commands=_commands(best, board),
     )
     target = folder / "report.html"
     atomic.write_text(target, page)
@@ -64,10 +64,10 @@ def counts(board: Board) -> list[tuple[int, str]]:
     return [(found[status], words) for status, words in _STATUSES.items() if found[status]]
 
 
-def _commands(best: Path) -> list[tuple[str, str]]:
+def _commands(best: Path, board: Board) -> list[tuple[str, str]]:
     prompts = [row.prompt for row in read_sheets(best / "samples").subject]
     again = f"graftwork fit {shlex.quote(str(best / 'run.toml'))}"
-    given = commands(best, next(iter(prompts), "a photo of ..."))
+    given = commands(best, board.file.adapters, next(iter(prompts), "a photo of ..."))
     return [("Train it again", again), *given[:-1]]
 
 
