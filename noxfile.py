@@ -7,7 +7,7 @@ The distributions are found, not listed: a folder in packages/ or plugins/ with 
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def alone(session: nox.Session, distribution: Distribution) -> None:
     group = [*distribution.requirements, *distribution.groups.get("test", ["pytest"])]
     needed = closure(distribution, group, EVERY)
     install_wheels(session, needed, *third_party(group))
-    pytest(session, str(distribution.tests), *session.posargs, checked=needed)
+    pytest(session, str(distribution.tests), *session.posargs)
 
 
 @nox.session
@@ -90,7 +90,7 @@ def together(session: nox.Session) -> None:
     install_wheels(session, EVERY, *third_party(tested), "uv", "hatchling", extras=True)
     # Tests that build a stranger's plugin install it beside these wheels.
     env = {"GRAFTWORK_WHEELS": WHEELS.name}
-    pytest(session, *(session.posargs or ["integration_tests"]), checked=[], env=env)
+    pytest(session, *(session.posargs or ["integration_tests"]), env=env)
 
 
 @nox.session
@@ -164,7 +164,10 @@ def wheel(session: nox.Session, distribution: Distribution) -> Path:
 
 
 def pytest(
-    session: nox.Session, *args: str, checked: list[Distribution], env: dict[str, str] | None = None
+    session: nox.Session,
+    *args: str,
+    checked: Sequence[Distribution] = (),
+    env: dict[str, str] | None = None,
 ) -> None:
     """Run pytest; calls into the tensor modules of `checked` have their shapes checked."""
     modules = [name for each in checked if declares_shapes(each) for name in each.modules()]

@@ -1,6 +1,7 @@
-"""Draw the README's picture from a finished demo.
+"""Draw the README's picture from a finished demo, its best run or a trial that is named.
 
     python tools/make_demo_picture.py runs/quickstart-1
+    python tools/make_demo_picture.py runs/quickstart-1/trials/00001
 
 Frozen and adapted samples of the first prompt, and pictures of the subject, side by side.
 """
@@ -19,10 +20,11 @@ APART = 24
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("search", type=Path, help="the finished search's folder")
+    parser.add_argument("search", type=Path, help="the folder of a search, or of a run of it")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/demo.png"))
     arguments = parser.parse_args()
-    samples = arguments.search / "best" / "samples"
+    run = arguments.search / "best" if (arguments.search / "best").exists() else arguments.search
+    samples = run / "samples"
     columns = json.loads((samples / "rows.json").read_text())["seeds"]
     strips = [first_row(samples / f"{name}.png", columns) for name in NAMES]
     width = sum(strip.width for strip in strips) + APART * (len(strips) - 1)
