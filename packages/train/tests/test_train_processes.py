@@ -8,6 +8,7 @@ from pathlib import Path
 from graftwork.testing import toy
 
 SCRIPT = """
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from graftwork.train import runfile
 from graftwork.train.digest import digest
 from graftwork.train.fit import start
 
+faulthandler.dump_traceback_later(200, exit=True)  # a hang says where
 made = start(runfile.read(sys.argv[1]), Path(sys.argv[2]))
 for _ in made:
     pass
