@@ -12,6 +12,7 @@ from graftwork.adapters.low_rank_product import (
     Change,
     add_hidden_gradient,
     add_low_rank,
+    as_matrix,
     factor_gradients,
     formed,
     hidden_of,
@@ -78,16 +79,15 @@ class DoRAProduct(torch.autograd.Function):
         with torch.autocast(x.device.type, enabled=False):
             if direction is None:
                 bias = torch.zeros_like(magnitude) if bias is None else bias
-                grad_magnitude = (_dot(grad, y) - _matrix(grad).sum(0) * bias) / magnitude
+                grad_magnitude = (_dot(grad, y) - as_matrix(grad).sum(0) * bias) / magnitude
             else:
                 grad_magnitude = _dot(grad, direction) / norm
             whole = direction is None and is_formed(x, weight, down, ctx.change)
-            gradients = _of_formed if whole else _of_parts
-            found = gradients(grad, *inputs, ctx.change, needs_x)
+            found = _gradients(grad, *inputs, ctx.change, whole=whole, needs_x=needs_x)
         return *found, grad_magnitude.to(magnitude.dtype), *[None] * 4
 
 
-def _of_formed(
+def _gradients(
     grad: Float[Tensor, "*batch rows"],
     x: Float[Tensor, "*batch cols"],
     down: Float[Tensor, "rank cols"],
@@ -96,27 +96,16 @@ def _of_formed(
     hidden: Float[Tensor, "rank tokens"],
     ratio: Float[Tensor, "rows"],
     change: Change,
+    *,
+    whole: bool,
     needs_x: bool,
 ) -> tuple[Tensor | None, Tensor, Tensor]:
-    """dL/dx, dL/dA and dL/dB with q in B and W'."""
-    scaled = ratio[:, None] * up
-    _, grad_down, grad_scaled = factor_gradients(grad, x, down, scaled, hidden, change)
-    grad_x = grad @ _formed(weight, down, up, ratio, change) if needs_x else None
-    return grad_x, grad_down, ratio[:, None] * grad_scaled
-
-
-def _of_parts(
-    grad: Float[Tensor, "*batch rows"],
-    x: Float[Tensor, "*batch cols"],
-    down: Float[Tensor, "rank cols"],
-    up: Float[Tensor, "rows rank"],
-    weight: Float[Tensor, "rows cols"],
-    hidden: Float[Tensor, "rank tokens"],
-    ratio: Float[Tensor, "rows"],
-    change: Change,
-    needs_x: bool,
-) -> tuple[Tensor | None, Tensor, Tensor]:
-    """dL/dx, dL/dA and dL/dB with q in G."""
+    """dL/dx, dL/dA and dL/dB; q goes into B and W' where W' is formed whole, else into G."""
+    if whole:
+        scaled = ratio[:, None] * up
+        _, grad_down, grad_scaled = factor_gradients(grad, x, down, scaled, hidden, change)
+        grad_x = grad @ _formed(weight, down, up, ratio, change) if needs_x else None
+        return grad_x, grad_down, ratio[:, None] * grad_scaled
     grad = (grad * ratio).to(grad.dtype)
     kept = change.kept(x)
     grad_hidden, grad_down, grad_up = factor_gradients(grad, x, down, up, hidden, change, kept)
@@ -146,12 +135,8 @@ def _recoverable(x: Tensor, ratio: Float[Tensor, "rows"]) -> bool:
 def _dot(a: Tensor, b: Tensor) -> Float[Tensor, "rows"]:
     """The sum over tokens of a * b, in float32 at least."""
     wide = torch.promote_types(a.dtype, torch.float32)
-    a, b = _matrix(a), _matrix(b)
+    a, b = as_matrix(a), as_matrix(b)
     total = torch.zeros(a.shape[1], dtype=wide, device=a.device)
     for left, right in zip(a.split(block_rows(a)), b.split(block_rows(b)), strict=True):
         total += (left.to(wide) * right).sum(0)  # by blocks: the product stays in cache
     return total
-
-
-def _matrix(x: Tensor) -> Tensor:
-    return x.reshape(-1, x.shape[-1])

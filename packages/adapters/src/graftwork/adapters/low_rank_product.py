@@ -30,7 +30,7 @@ class Change(NamedTuple):
 
     def kept(self, x: Float[Tensor, "*batch cols"]) -> Kept:
         """Which elements of x meet A, tokens as rows; None for all."""
-        return None if self.mask is None else self.mask.kept(_matrix(x))
+        return None if self.mask is None else self.mask.kept(as_matrix(x))
 
     @property
     def gain(self) -> float:
@@ -117,7 +117,7 @@ def hidden_of(
     x: Float[Tensor, "*batch cols"], down: Float[Tensor, "rank cols"], change: Change
 ) -> Float[Tensor, "rank tokens"]:
     """h = A mask(x), tokens as columns, in the dtype that the factors work in."""
-    tokens = _matrix(x)
+    tokens = as_matrix(x)
     dtype = tokens.dtype if change.low else down.dtype
     tokens = _masked(tokens.to(dtype), change.kept(x))
     return (change.gain * down.to(dtype)) @ tokens.T
@@ -131,7 +131,7 @@ def add_low_rank(
 ) -> None:
     """y += scale B h, in place."""
     factor = change.scale * up.to(hidden.dtype)
-    _accumulate(_matrix(y), hidden.T, factor.T)
+    _accumulate(as_matrix(y), hidden.T, factor.T)
 
 
 def factor_gradients(
@@ -145,7 +145,7 @@ def factor_gradients(
 ) -> tuple[Float[Tensor, "rank tokens"], Float[Tensor, "rank cols"], Float[Tensor, "rows rank"]]:
     """dL/dh, dL/dA and dL/dB from G = dL/dy."""
     dtype = hidden.dtype
-    wide, tokens = _matrix(grad).to(dtype), _matrix(x).to(dtype)
+    wide, tokens = as_matrix(grad).to(dtype), as_matrix(x).to(dtype)
     grad_up = (hidden @ wide).T.mul_(change.scale)
     grad_hidden = (change.scale * up.to(dtype)).T @ wide.T
     grad_down = (change.gain * grad_hidden) @ _masked(tokens, kept)
@@ -162,16 +162,17 @@ def add_hidden_gradient(
     """grad_x += mask(A^T dL/dh), in place."""
     down = change.gain * down.to(grad_hidden.dtype)
     if kept is None:
-        _accumulate(_matrix(grad_x), grad_hidden.T, down)
+        _accumulate(as_matrix(grad_x), grad_hidden.T, down)
     else:
-        _matrix(grad_x).add_((grad_hidden.T @ down).mul_(kept))
+        as_matrix(grad_x).add_((grad_hidden.T @ down).mul_(kept))
 
 
 def _masked(tokens: Float[Tensor, "tokens cols"], kept: Kept) -> Float[Tensor, "tokens cols"]:
     return tokens if kept is None else torch.where(kept, tokens, 0.0)
 
 
-def _matrix(x: Tensor) -> Tensor:
+def as_matrix(x: Float[Tensor, "*batch width"]) -> Float[Tensor, "tokens width"]:
+    """Tokens as rows."""
     return x.reshape(-1, x.shape[-1])
 
 

@@ -156,9 +156,10 @@ def _tell_skipped(data: Dataset) -> None:
 
 
 def _accelerator(file: RunFile) -> Accelerator:
-    precision = {"fp32": "no"}.get(file.train.precision, file.train.precision)
+    if file.train.precision == "fp32":
+        return Accelerator(mixed_precision="no")
     try:
-        return Accelerator(mixed_precision=precision)
+        return Accelerator(mixed_precision=file.train.precision)
     except ValueError as error:
         raise GraftworkError(
             f"{file.name}: train.precision: {file.train.precision} does not work on this device "
