@@ -16,13 +16,13 @@ from PIL import Image
 from graftwork.backbones.diffusion.settings import TinySDConfig
 from graftwork.backbones.diffusion.tiny import TinySD
 from graftwork.nn import Graft, graft
-from graftwork.nn.dataset import Dataset
+from graftwork.nn.text_to_image import CaptionedImages
 
 BATCH, ROUNDS, SAMPLES = 4, 7, 8
 PLAIN, CAT = frozenset({"prediction"}), frozenset({"prediction", "free"})
 
 
-class Noise(Dataset):
+class Noise(CaptionedImages):
     """Eight pictures of noise."""
 
     trigger = "sks"

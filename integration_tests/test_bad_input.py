@@ -644,6 +644,18 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
     "no pictures": ("sample run --seeds 0", lambda run: None, ("--seeds: expected at least 1",)),
     "no sampling steps": ("sample run --steps 0", lambda run: None, ("--steps: expected", "1")),
     "guidance": ("sample run --guidance -1", lambda run: None, ("--guidance: expected", "0")),
+    "a flag": (
+        "sample run --seed 3",
+        lambda run: None,
+        ("unknown flag --seed", "did you mean 'seeds'?", "graftwork show tasks/text-to-image"),
+    ),
+    "endless guidance": ("sample run --guidance inf", lambda run: None, ("--guidance: expected",)),
+    "a file to draw": ("sample run run/run.toml", lambda run: None, ("drawn from prompts",)),
+    "text for a number": (
+        "sample run --seeds four",
+        lambda run: None,
+        ("--seeds", "whole number", "'four'"),
+    ),
     "strength": ("sample run --weight nan", lambda run: None, ("--weight: expected", "number")),
     "report of another folder": (
         "report run/samples",
@@ -974,11 +986,9 @@ WORDS = {
     "command": ("fti run.toml", ("unknown command 'fti'", "did you mean 'fit'?")),
     "flag for a command": ("--hlep", ("--hlep: unknown flag", "did you mean '--help'?")),
     "flag": ("fit run.toml --ot x", ("fit: unknown flag --ot", "did you mean '--out'?")),
-    "flag of sample": ("sample run --seed 3", ("unknown flag --seed", "did you mean '--seeds'?")),
     "flag without a value": ("fit run.toml --out", ("fit: --out: a value is missing", "--help")),
     "nothing to fit": ("fit", ("fit: RUN-FILE is missing", "graftwork fit examples/cat.toml")),
     "too many words": ("fit run.toml run.toml", ("fit: ", "run.toml", "--help")),
-    "text for a number": ("sample run --seeds four", ("--seeds", "whole number", "'four'")),
     "no format": ("export run --out x", ("export: --format is missing",)),
     "override without a value": ("fit run.toml --adapter.rank", ("--adapter.rank", "=VALUE")),
     "override of nothing": (

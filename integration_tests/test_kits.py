@@ -16,7 +16,8 @@ SUITES = {
     "losses": "LossSuite",
     "metrics": "MetricSuite",
 }
-ALL = {*SUITES.values(), "TokenSuite"}
+TEXT_TO_IMAGE = {"backbones": "TextToImageSuite", "datasets": "CaptionedImagesSuite"}
+ALL = {*SUITES.values(), *TEXT_TO_IMAGE.values(), "TokenSuite"}
 
 
 def suites(source: str) -> Iterator[tuple[str, str]]:
@@ -35,9 +36,12 @@ def suites(source: str) -> Iterator[tuple[str, str]]:
 
 
 def suite_of(kind: str, name: str) -> str:
-    """The suite for a plugin: adapters that learn words have their own."""
+    """The suite for a plugin: adapters that learn words and text-to-image have their own."""
     record = Registry(PluginManager()).find(kind, name)
-    return "TokenSuite" if getattr(record, "family", "") == "token" else SUITES[kind]
+    if getattr(record, "family", "") == "token":
+        return "TokenSuite"
+    drawn = kind in TEXT_TO_IMAGE and getattr(record, "task", "") == "text-to-image"
+    return TEXT_TO_IMAGE[kind] if drawn else SUITES[kind]
 
 
 def _name(node: ast.ClassDef) -> str:

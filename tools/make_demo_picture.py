@@ -25,7 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     run = arguments.search / "best" if (arguments.search / "best").exists() else arguments.search
     samples = run / "samples"
-    columns = json.loads((samples / "rows.json").read_text())["seeds"]
+    columns = json.loads((samples / "rows.json").read_text())["columns"]
     strips = [first_row(samples / f"{name}.png", columns) for name in NAMES]
     width = sum(strip.width for strip in strips) + APART * (len(strips) - 1)
     sheet = Image.new("RGB", (width, strips[0].height), "white")
@@ -49,7 +49,7 @@ def first_row(path: Path, columns: int) -> Image.Image:
 def tile_side(sheet: Image.Image, path: Path) -> int:
     """Side of a sheet's square tiles, from how many there are in a row."""
     rows = json.loads(path.with_name("rows.json").read_text())
-    count = rows["reference"] if path.stem == "reference" else rows["seeds"]
+    count = (rows["reference"] if path.stem == "reference" else rows)["columns"]
     return (sheet.width + GAP) // count - GAP
 
 

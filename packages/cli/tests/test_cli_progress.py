@@ -113,3 +113,23 @@ def test_the_table_has_every_trial_and_setting() -> None:
         "running",
     ):
         assert part in text
+
+
+def test_other_work_is_shown_ten_times_in_all(capsys) -> None:
+    progress.attended = True
+    for done in range(1, 101):
+        plugin.work_done(what="frames", done=done, total=100)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "frames: 1 of 100"
+    assert lines[-1] == "frames: 100 of 100"
+    assert len(lines) == 11
+
+
+def test_other_work_of_unknown_length_is_one_line_on_a_terminal(tty) -> None:
+    screen = tty()
+    progress.attended = True
+    for done in range(1, 4):
+        plugin.work_done(what="frames", done=done, total=None)
+    progress.close()
+    assert "frames: 3" in screen.getvalue()
+    assert " of " not in screen.getvalue()

@@ -60,6 +60,10 @@ def test_hook_sinks() -> None:
     check_registration("sinks")
 
 
+def test_hook_tasks() -> None:
+    check_registration("tasks", sampling="a.b:C")
+
+
 def test_hook_formats() -> None:
     check_registration("formats", suffixes=(".bin",), reads=True)
 
@@ -117,6 +121,10 @@ def test_hook_after_step() -> None:
 
 def test_hook_after_eval() -> None:
     check_told("after_eval", run=object(), step=3, metrics={"kps": 0.5})
+
+
+def test_hook_work_done() -> None:
+    check_told("work_done", what="frames", done=2, total=None)
 
 
 def test_hook_after_fit() -> None:

@@ -16,7 +16,7 @@ def adapter(**changes: object) -> AdapterSpec:
 
 
 def test_every_kind_has_its_record_class() -> None:
-    assert len(KINDS) == 10
+    assert len(KINDS) == 11
     assert all(RECORDS[kind].kind == kind for kind in KINDS)
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from graftwork.testing import DataSuite
+from graftwork.testing import CaptionedImagesSuite
 
 
-class TestSubject(DataSuite):
+class TestSubject(CaptionedImagesSuite):
     name = "subject"
 
     def make(self, folder: Path) -> dict[str, Any]:
@@ -15,7 +15,7 @@ class TestSubject(DataSuite):
         return {"path": str(folder), "trigger": "sks", "class_word": "cat"}
 
 
-class TestImageFolder(DataSuite):
+class TestImageFolder(CaptionedImagesSuite):
     name = "image-folder"
 
     def make(self, folder: Path) -> dict[str, Any]:

@@ -16,14 +16,14 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from graftwork.backbones.diffusion.backbone import StableDiffusion
 from graftwork.backbones.diffusion.settings import StableDiffusionConfig
-from graftwork.nn.dataset import Dataset
+from graftwork.nn.text_to_image import CaptionedImages
 
 torch.set_num_threads(1)
 
 TRIGGER = "sks"
 
 
-class Squares(Dataset):
+class Squares(CaptionedImages):
     """Pictures of one colour each; counts how often they are read."""
 
     def __init__(self, count: int = 3, *, trigger: str | None = TRIGGER, size: int = 20) -> None:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from graftwork.testing.backbones import BackboneSuite
+from graftwork.testing import TextToImageSuite
 
 # The adapted half goes through the UNet together with the trigger captions, a quarter faster at
 # batch 1, so it differs from the frozen half by rounding.
 ROUNDING = 1e-5
 
 
-class TestStableDiffusion(BackboneSuite):
+class TestStableDiffusion(TextToImageSuite):
     name = "stable-diffusion"
     rounding = ROUNDING
 
@@ -20,6 +20,6 @@ class TestStableDiffusion(BackboneSuite):
         monkeypatch.setattr(type(self), "settings", {"path": str(pipeline_folder)})
 
 
-class TestTinySD(BackboneSuite):
+class TestTinySD(TextToImageSuite):
     name = "tiny-sd"
     rounding = ROUNDING

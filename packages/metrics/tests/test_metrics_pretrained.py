@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from graftwork.core import GraftworkError
 from graftwork.metrics.features import extractor
 from graftwork.metrics.pretrained import pretrained
-from graftwork.nn.metric import Evaluation
+from graftwork.nn.text_to_image import Pictures
 
 transformers = pytest.importorskip("transformers")
 
@@ -58,7 +58,7 @@ def vit(tmp_path_factory):
     return folder
 
 
-class Nothing(Evaluation):
+class Nothing(Pictures):
     """An evaluation that is not to be asked for anything."""
 
     subject_prompts = free_prompts = seeds = ()

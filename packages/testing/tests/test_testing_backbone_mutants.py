@@ -13,7 +13,7 @@ from graftwork.core.errors import GraftworkError
 from graftwork.core.plugins import PluginManager
 from graftwork.core.records import BackboneSpec
 from graftwork.nn import frozen
-from graftwork.testing import BackboneSuite
+from graftwork.testing import TextToImageSuite
 from graftwork.testing.toy import ToyBackbone
 
 
@@ -229,7 +229,7 @@ MUTANTS = [
 ]
 
 
-class Suite(BackboneSuite):
+class Suite(TextToImageSuite):
     name = "specimen"
 
 

@@ -12,8 +12,8 @@ from graftwork.core.config import config
 from graftwork.core.errors import GraftworkError
 from graftwork.core.plugins import PluginManager
 from graftwork.core.records import DatasetSpec
-from graftwork.nn.dataset import Dataset
-from graftwork.testing import DataSuite
+from graftwork.nn.text_to_image import CaptionedImages
+from graftwork.testing import CaptionedImagesSuite
 
 
 @config
@@ -24,7 +24,7 @@ class Settings:
     """Folder."""
 
 
-class Sound(Dataset):
+class Sound(CaptionedImages):
     """Images of a folder, by name."""
 
     trigger = "sks"
@@ -59,6 +59,11 @@ class Sound(Dataset):
 class Empty(Sound):
     def __len__(self):
         return 0
+
+
+class HalfCaptioned(Sound):
+    def captions(self):
+        return super().captions()[:1]
 
 
 class Grey(Sound):
@@ -137,7 +142,7 @@ class OtherTask(Sound):
 
 
 MUTANTS = [
-    (Empty, "test_examples_are_complete"),
+    (Empty, "test_it_checks_itself"),
     (Grey, "test_examples_are_complete"),
     (Wordless, "test_examples_are_complete"),
     (Shuffled, "test_examples_repeat"),
@@ -149,13 +154,15 @@ MUTANTS = [
     (FreeWithoutTrigger, "test_trigger_is_in_the_captions"),
     (HashesNames, "test_hash_follows_the_contents"),
     (HashesTime, "test_hash_follows_the_contents"),
+    (HashesTime, "test_hash_repeats"),
+    (HalfCaptioned, "test_it_checks_itself"),
     (ChecksNothing, "test_bad_image_is_named"),
     (NamesNothing, "test_bad_image_is_named"),
     (OtherTask, "test_task_is_declared_once"),
 ]
 
 
-class Suite(DataSuite):
+class Suite(CaptionedImagesSuite):
     name = "pictures"
 
     def make(self, folder):

@@ -6,10 +6,10 @@ from graftwork.core import plugins
 from graftwork.core.plugins import PluginManager
 from graftwork.testing import (
     AdapterSuite,
-    BackboneSuite,
-    DataSuite,
+    CaptionedImagesSuite,
     LossSuite,
     MetricSuite,
+    TextToImageSuite,
     toy,
 )
 
@@ -51,11 +51,11 @@ class TestMetric(Registered, MetricSuite):
     range = (0.0, 1.0)
 
 
-class TestBackbone(Registered, BackboneSuite):
+class TestBackbone(Registered, TextToImageSuite):
     name = "toy"
 
 
-class TestData(Registered, DataSuite):
+class TestData(Registered, CaptionedImagesSuite):
     name = "toy-squares"
 
     def make(self, folder):

@@ -15,7 +15,14 @@ from PIL import Image
 from graftwork.core import hookimpl, plugins, registry
 from graftwork.core.config import config
 from graftwork.core.errors import GraftworkError
-from graftwork.core.records import AdapterSpec, BackboneSpec, DatasetSpec, LossSpec, MetricSpec
+from graftwork.core.records import (
+    AdapterSpec,
+    BackboneSpec,
+    DatasetSpec,
+    LossSpec,
+    MetricSpec,
+    TaskSpec,
+)
 from graftwork.train.report import write_report
 from graftwork.train.report.axes import axis, named_axis, spreads
 from graftwork.train.report.charts import Chart, Line, Look
@@ -23,7 +30,7 @@ from graftwork.train.report.curves import smooth, thin
 from graftwork.train.report.highlight import toml
 from graftwork.train.report.words import address, count, duration, main_names, short_names, signed
 
-PROMPTS = {"subject": ["a photo of sks cat", "sks cat, tinted blue"], "free": ["a photo of cat"]}
+PROMPTS = {"Becomes": ["a photo of sks cat", "sks cat, tinted blue"], "Stays": ["a photo of cat"]}
 NASTY = "<script>alert('&')</script>"
 BEFORE = {"fidelity": 0.4123, "kps": 1.0, "kps_empty": 1.0}
 AFTER = {"fidelity": 0.8312, "kps": 0.9071, "kps_empty": 0.88}
@@ -67,13 +74,25 @@ class Plugins:
     def backbones(self) -> list[BackboneSpec]:
         return [
             BackboneSpec(
-                name="toy-sd", target="a:B", summary="-", task="t2i", default_loss="denoising"
+                name="toy-sd",
+                target="a:B",
+                summary="-",
+                task="text-to-image",
+                default_loss="denoising",
             )
         ]
 
     @hookimpl
+    def tasks(self) -> list[TaskSpec]:
+        return [TaskSpec(name="text-to-image", target="a:B", sampling="a:B", summary="-")]
+
+    @hookimpl
     def datasets(self) -> list[DatasetSpec]:
-        return [DatasetSpec(name="subject", target="a:B", summary="-", task="t2i", config=Pictures)]
+        return [
+            DatasetSpec(
+                name="subject", target="a:B", summary="-", task="text-to-image", config=Pictures
+            )
+        ]
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +111,9 @@ def sheets(folder: Path, size: int = 16, seeds: int = 4) -> None:
     for name, colour in (("frozen", "gray"), ("adapted", "orange")):
         Image.new("RGB", shape, colour).save(folder / f"{name}.png")
     Image.new("RGB", (3 * pitch - 2, size), "brown").save(folder / "reference.png")
-    rows_file = {**PROMPTS, "seeds": seeds, "reference": 3}
-    (folder / "rows.json").write_text(json.dumps(rows_file))
+    reference = {"title": "The subject", "columns": 3}
+    document = {"columns": seeds, "rows": PROMPTS, "reference": reference, "note": "The first."}
+    (folder / "rows.json").write_text(json.dumps(document))
 
 
 def make_run(folder: Path, *, path: str = "cat", steps: int = 40, evaluations: int = 3) -> Path:
@@ -190,7 +210,7 @@ def test_numbers_and_pictures(tmp_path: Path) -> None:
     for fact in ("lora on toy-sd", "24,576", "48 s", "0.412", "0.831", "+0.419", "−0.093"):
         assert fact in words
     assert "4.5.6" in words
-    for prompt in (*PROMPTS["subject"], *PROMPTS["free"]):
+    for prompt in (*PROMPTS["Becomes"], *PROMPTS["Stays"]):
         assert prompt in words
     assert len(page.of("img")) == 1 + 2 * 3
     assert all(image["alt"] and image["src"].startswith("data:") for image in page.of("img"))
@@ -225,7 +245,7 @@ def test_text_of_users_stays_text(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "cat", path=NASTY)
     outcome = {"status": "failed", "step": 7, "reason": f"loss is not finite {NASTY}"}
     (folder / "outcome.json").write_text(json.dumps(outcome))
-    rows = {"subject": [NASTY, 'a "b" onload=x'], "free": ["c"], "seeds": 4, "reference": 3}
+    rows = {"columns": 4, "rows": {NASTY: [NASTY, 'a "b" onload=x', "c"]}, "sample": [NASTY]}
     (folder / "samples" / "rows.json").write_text(json.dumps(rows))
     (folder / "environment.json").write_text(json.dumps({NASTY: NASTY}))
     page = read(write_report(folder))

@@ -339,7 +339,8 @@ def test_all_of_them_are_sampled_and_judged(run: Run, capsys: pytest.CaptureFixt
     after = (run.outcome() or {})["after"]
     assert f"{after['redness']:.4f}" in capsys.readouterr().out
     for weight in (1.0, 0.0):
-        commands.sample(run.folder, seeds=1, weight=weight, out=run.folder / f"at-{weight:g}")
+        out = run.folder / f"at-{weight:g}"
+        commands.sample(run.folder, weight=weight, out=out, overrides=("seeds=1",))
     drawn = [(run.folder / f"at-{weight}" / "00-00.png").read_bytes() for weight in (1, 0)]
     assert drawn[0] != drawn[1]
 

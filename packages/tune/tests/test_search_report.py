@@ -13,13 +13,20 @@ from PIL import Image
 from graftwork.core import hookimpl, plugins, registry
 from graftwork.core.config import config
 from graftwork.core.errors import GraftworkError
-from graftwork.core.records import AdapterSpec, BackboneSpec, DatasetSpec, LossSpec, MetricSpec
+from graftwork.core.records import (
+    AdapterSpec,
+    BackboneSpec,
+    DatasetSpec,
+    LossSpec,
+    MetricSpec,
+    TaskSpec,
+)
 from graftwork.tune.report import write_report
 
 NASTY = "<img src=x onerror=alert(1)>"
 OVER = ("adapter.kind", "adapter.rank", "optimizer.lr", "loss.cat.weight")
 FROZEN = {"fidelity": 0.4123, "kps": 1.0, "kps_empty": 1.0, "diversity": 0.388}
-PROMPTS = {"subject": ["a photo of sks cat"], "free": ["a photo of cat", "a photo of brick"]}
+PROMPTS = {"Becomes": ["a photo of sks cat"], "Stays": ["a photo of cat", "a photo of brick"]}
 
 
 @config
@@ -50,13 +57,21 @@ class Plugins:
     def backbones(self) -> list[BackboneSpec]:
         return [
             BackboneSpec(
-                name="toy-sd", target="a:B", summary="-", task="t2i", default_loss="denoising"
+                name="toy-sd",
+                target="a:B",
+                summary="-",
+                task="text-to-image",
+                default_loss="denoising",
             )
         ]
 
     @hookimpl
+    def tasks(self) -> list[TaskSpec]:
+        return [TaskSpec(name="text-to-image", target="a:B", sampling="a:B", summary="-")]
+
+    @hookimpl
     def datasets(self) -> list[DatasetSpec]:
-        return [DatasetSpec(name="subject", target="a:B", summary="-", task="t2i")]
+        return [DatasetSpec(name="subject", target="a:B", summary="-", task="text-to-image")]
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +201,7 @@ def make_best(folder: Path, row: dict[str, Any]) -> None:
         sheet = Image.new("RGB", (4 * pitch - 2, rows * pitch - 2), colour)
         sheet.save(samples / f"{name}.png")
     Image.new("RGB", (3 * pitch - 2, 16), "brown").save(samples / "reference.png")
-    (samples / "rows.json").write_text(json.dumps({**PROMPTS, "seeds": 4, "reference": 3}))
+    (samples / "rows.json").write_text(json.dumps({"columns": 4, "rows": PROMPTS}))
 
 
 class Outline(HTMLParser):

@@ -37,7 +37,9 @@ def _flag(word: str) -> str:
 def _is_override(shape: Shape, word: str) -> bool:
     if not shape.overrides:
         return False
-    return "." in _flag(word) or nearest(_flag(word), shape.flags) is None
+    # Without the dashes, which would make short flags alike.
+    own = [flag.removeprefix("--") for flag in shape.flags]
+    return "." in _flag(word) or nearest(_flag(word).removeprefix("--"), own) is None
 
 
 def _override(word: str, following: list[str]) -> str:

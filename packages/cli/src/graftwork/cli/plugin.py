@@ -68,6 +68,14 @@ def after_step(run: Any, step: int, logs: Mapping[str, float]) -> None:
 
 
 @hookimpl
+def work_done(what: str, done: int, total: int | None) -> None:
+    """Show how far other long work is."""
+    from graftwork.cli import progress
+
+    progress.show_work(what, done, total)
+
+
+@hookimpl
 def after_fit() -> None:
     """Leave the terminal as it was."""
     from graftwork.cli import progress

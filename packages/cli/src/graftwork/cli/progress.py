@@ -30,6 +30,21 @@ def show_step(run: Any, step: int, logs: Mapping[str, float]) -> None:
         print(line, flush=True)
 
 
+def show_work(what: str, done: int, total: int | None) -> None:
+    """After a part of other work: one line, rewritten on a terminal, ten in all elsewhere."""
+    if not attended:
+        return
+    line = f"{what}: {done}" + (f" of {total}" if total else "")
+    if sys.stdout.isatty():
+        from rich.text import Text
+
+        _draw(Text(line))
+        if done == total:
+            close()
+    elif done in (1, total) or done % max(1, (total or 1000) // 10) == 0:
+        print(line, flush=True)
+
+
 def show_search(state: Any) -> None:
     """After a trial's news: a table of all trials on a terminal, one line elsewhere."""
     if not attended:

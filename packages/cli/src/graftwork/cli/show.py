@@ -6,7 +6,7 @@ from typing import Any
 
 from graftwork.cli.lookup import resolve
 from graftwork.core.config import Setting, as_dict, describe
-from graftwork.core.records import Record
+from graftwork.core.records import Record, TaskSpec
 
 
 def show(name: str, /) -> None:
@@ -29,7 +29,10 @@ def _lines(record: Record) -> Iterator[str]:
         yield f"  {'cites':<10} {cite}"
     if record.kind != "commands":
         yield ""
-        yield from _settings(record)
+        yield from _settings(record.settings_class())
+    if isinstance(record, TaskSpec):
+        yield "\nflags of `graftwork sample`"
+        yield from _settings(record.sampling_class(), flags=True)
 
 
 def _own_fields(record: Record) -> Iterator[tuple[str, Any]]:
@@ -41,12 +44,13 @@ def _own_fields(record: Record) -> Iterator[tuple[str, Any]]:
             yield field.name.replace("_", " "), _text(value)
 
 
-def _settings(record: Record) -> Iterator[str]:
-    settings = describe(record.settings_class())
-    yield "settings" if settings else "no settings"
+def _settings(cls: type, *, flags: bool = False) -> Iterator[str]:
+    settings = describe(cls)
+    if not flags:
+        yield "settings" if settings else "no settings"
     for setting in settings:
         search = f"; search {setting.search}" if setting.search else ""
-        yield f"  {_assignment(setting)}  ({setting.type_text}{search})"
+        yield f"  {'--' if flags else ''}{_assignment(setting)}  ({setting.type_text}{search})"
         if setting.doc:
             yield f"      {setting.doc}"
 

@@ -15,6 +15,7 @@ from graftwork.core.records import (
     SchedulerSpec,
     SearcherSpec,
     SinkSpec,
+    TaskSpec,
 )
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "SearcherSpec",
     "Search",
     "SinkSpec",
+    "TaskSpec",
     "config",
     "hookimpl",
 ]

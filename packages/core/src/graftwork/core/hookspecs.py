@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SchedulerSpec,
         SearcherSpec,
         SinkSpec,
+        TaskSpec,
     )
 
 PROJECT = "graftwork"
@@ -115,6 +116,24 @@ def datasets() -> "Iterable[DatasetSpec]":  # type: ignore[empty-body]
                 target="graftwork_postcards.data:Postcards",
                 summary="a folder of scanned postcards",
                 task="text-to-image",
+            )
+    """
+
+
+@hookspec
+def tasks() -> "Iterable[TaskSpec]":  # type: ignore[empty-body]
+    """Tasks this plugin teaches: how backbones of a new kind are judged and put to use.
+
+    Example::
+
+        @hookimpl
+        def tasks():
+            yield TaskSpec(
+                name="text-to-speech",
+                target="graftwork_speech.task:Speech",
+                config="graftwork_speech.task:Listening",
+                sampling="graftwork_speech.task:Speaking",
+                summary="speech from text",
             )
     """
 
@@ -270,6 +289,18 @@ def after_eval(run: Any, step: int, metrics: Mapping[str, float]) -> None:
         @hookimpl
         def after_eval(step, metrics):
             print(step, metrics["fidelity"])
+    """
+
+
+@hookspec
+def work_done(what: str, done: int, total: int | None) -> None:
+    """A part of long work other than training is done; ``total`` is None where nobody knows.
+
+    Example::
+
+        @hookimpl
+        def work_done(what, done, total):
+            print(f"{what}: {done} of {total or 'many'}")
     """
 
 

@@ -135,7 +135,7 @@ class BackboneSpec(Record):
     kind: ClassVar[str] = "backbones"
 
     task: str
-    """What it does, such as ``"text-to-image"``; data, losses and metrics must agree."""
+    """Name of its task, such as ``"text-to-image"``; data, losses and metrics must agree."""
 
     default_loss: str
     """Name of the loss used when a run file names none."""
@@ -149,6 +149,24 @@ class DatasetSpec(Record):
 
     task: str
     """The backbone task it feeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec(Record):
+    """What backbones of one kind are for; its settings are the table ``[evaluate]``."""
+
+    kind: ClassVar[str] = "tasks"
+
+    sampling: str
+    """The settings of ``graftwork sample`` for this task, as ``"package.module:Settings"``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(_TARGET, "sampling", self.sampling, "'package.module:Settings'")
+
+    def sampling_class(self) -> Any:
+        """Import the settings of ``graftwork sample``; GraftworkError says what to install."""
+        return import_target(self.sampling, place=self.label, install=self.requirement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +224,7 @@ RECORDS: dict[str, type[Record]] = {
         MetricSpec,
         BackboneSpec,
         DatasetSpec,
+        TaskSpec,
         SearcherSpec,
         SchedulerSpec,
         SinkSpec,

@@ -12,7 +12,7 @@ from PIL import Image
 from graftwork.core.errors import GraftworkError
 from graftwork.data.images import load_image
 from graftwork.data.masks import load_mask
-from graftwork.nn.dataset import Dataset
+from graftwork.nn.text_to_image import CaptionedImages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Example:
     """A grey image of the same size that says how much each place counts."""
 
 
-class ExampleSet(Dataset):
+class ExampleSet(CaptionedImages):
     """A data set that is a list of examples. Images are decoded when asked for."""
 
     def __init__(

@@ -3,7 +3,8 @@
 from graftwork.metrics.features import FeatureConfig
 from graftwork.metrics.fidelity import Fidelity
 from graftwork.metrics.kps import KPS, harmonic_mean
-from graftwork.nn.metric import Evaluation, Metric
+from graftwork.nn.metric import Metric
+from graftwork.nn.text_to_image import Pictures
 
 
 class Balance(Metric):
@@ -18,7 +19,7 @@ class Balance(Metric):
         self.fidelity = Fidelity(settings)
         self.kps = KPS(settings)
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+    def __call__(self, evaluation: Pictures) -> dict[str, float]:
         """`balance`, in 0..1."""
         fidelity = self.fidelity(evaluation)["fidelity"]
         kps = self.kps(evaluation)["kps"]

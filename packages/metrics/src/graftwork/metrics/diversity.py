@@ -3,7 +3,8 @@
 from graftwork.core.errors import GraftworkError
 from graftwork.metrics.cosine import all_cosines
 from graftwork.metrics.features import FeatureConfig, Features, extractor
-from graftwork.nn.metric import Evaluation, Metric
+from graftwork.nn.metric import Metric
+from graftwork.nn.text_to_image import Pictures
 
 
 class Diversity(Metric):
@@ -17,7 +18,7 @@ class Diversity(Metric):
         super().__init__(settings)
         self.extract = extractor(settings.features)
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+    def __call__(self, evaluation: Pictures) -> dict[str, float]:
         """`diversity`, in 0..2.
 
         Raises:

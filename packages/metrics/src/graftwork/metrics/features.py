@@ -11,11 +11,11 @@ from graftwork.core.errors import GraftworkError
 from graftwork.core.nearest import nearest
 from graftwork.metrics.descriptor import descriptor
 from graftwork.metrics.pretrained import pretrained
-from graftwork.nn.metric import Evaluation
+from graftwork.nn.text_to_image import Pictures
 
 Images = Float[Tensor, "images 3 height width"]
 Features = Float[Tensor, "images dims"]
-Extractor = Callable[[Evaluation, Images], Features]
+Extractor = Callable[[Pictures, Images], Features]
 
 _NAMES = ("auto", "descriptor")
 _PLACE = "metric.features"
@@ -40,7 +40,7 @@ def extractor(features: str) -> Extractor:
     """
     look = _chosen(features)
 
-    def extract(evaluation: Evaluation, images: Images) -> Features:
+    def extract(evaluation: Pictures, images: Images) -> Features:
         if not images.isfinite().all():
             raise GraftworkError(
                 "metric: a sample holds NaN or infinite pixels; lower optimizer.lr, or set "
@@ -60,7 +60,7 @@ def _chosen(features: str) -> Extractor:
     return lambda _, images: model(images)
 
 
-def _own(evaluation: Evaluation, images: Images) -> Features:
+def _own(evaluation: Pictures, images: Images) -> Features:
     own = evaluation.features(images)
     return descriptor(images) if own is None else own
 

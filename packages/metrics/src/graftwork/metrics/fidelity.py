@@ -2,7 +2,8 @@
 
 from graftwork.metrics.cosine import all_cosines
 from graftwork.metrics.features import FeatureConfig, extractor
-from graftwork.nn.metric import Evaluation, Metric
+from graftwork.nn.metric import Metric
+from graftwork.nn.text_to_image import Pictures
 
 
 class Fidelity(Metric):
@@ -16,7 +17,7 @@ class Fidelity(Metric):
         super().__init__(settings)
         self.extract = extractor(settings.features)
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+    def __call__(self, evaluation: Pictures) -> dict[str, float]:
         """`fidelity`, in -1..1."""
         samples = evaluation.samples(evaluation.subject_prompts, adapted=True)
         pairs = all_cosines(

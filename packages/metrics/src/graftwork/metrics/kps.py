@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from graftwork.core.errors import GraftworkError
 from graftwork.metrics.cosine import cosines
 from graftwork.metrics.features import FeatureConfig, extractor
-from graftwork.nn.metric import Evaluation, Metric
+from graftwork.nn.metric import Metric
+from graftwork.nn.text_to_image import Pictures
 
 
 class KPS(Metric):
@@ -28,7 +29,7 @@ class KPS(Metric):
         super().__init__(settings)
         self.extract = extractor(settings.features)
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+    def __call__(self, evaluation: Pictures) -> dict[str, float]:
         """`kps` in 0..1; its parts `kps_prompts` (a) and `kps_empty` (b) in -1..1.
 
         Raises:
@@ -46,7 +47,7 @@ class KPS(Metric):
             "kps_empty": empty,
         }
 
-    def _preserved(self, evaluation: Evaluation, prompts: Sequence[str]) -> float:
+    def _preserved(self, evaluation: Pictures, prompts: Sequence[str]) -> float:
         """Mean cosine between the frozen and the adapted sample of each prompt and seed."""
         frozen = self.extract(evaluation, evaluation.samples(prompts, adapted=False))
         adapted = self.extract(evaluation, evaluation.samples(prompts, adapted=True))

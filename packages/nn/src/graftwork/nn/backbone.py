@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from graftwork.core.errors import GraftworkError
-from graftwork.nn.dataset import Dataset
 
 
 class Backbone(ABC):
-    """A frozen model with the work around it: encode data, make a training step, sample.
+    """A frozen model with the work around it: encode data and make a training step.
 
+    What else it does belongs to its task (`graftwork.nn.text_to_image.TextToImage` draws).
     `module` holds every part that can be adapted, under the dotted names that site
     patterns match ("unet.down_blocks.0....", "text_encoder....").
     """
@@ -42,8 +41,8 @@ class Backbone(ABC):
         return ()
 
     @abstractmethod
-    def prepare(self, data: Dataset) -> Any:
-        """Encode a data set once (latents, text embeddings). Raises `GraftworkError`."""
+    def prepare(self, data: Any) -> Any:
+        """Encode a data set of the task once (latents, embeddings). Raises `GraftworkError`."""
 
     @abstractmethod
     def step(
@@ -58,16 +57,6 @@ class Backbone(ABC):
 
         Every random draw comes from `generator`, so a step can be repeated bit for bit.
         `needs` is the union of what the losses ask for.
-        """
-
-    @abstractmethod
-    def sample(
-        self, prompts: Sequence[str], seeds: Sequence[int], **settings: Any
-    ) -> Float[Tensor, "samples 3 height width"]:
-        """Images in 0..1, one for each pair of `prompts` and `seeds` (equal lengths).
-
-        Grafts act according to their weights; wrap the call in `frozen(module)` for the
-        backbone alone. An image depends on its own prompt and seed only.
         """
 
     @abstractmethod
@@ -87,9 +76,3 @@ class Backbone(ABC):
             f"{type(self).__name__} cannot be saved as a model of its own; keep the adapter beside "
             "the backbone"
         )
-
-    def features(
-        self, images: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, "images dims"] | None:
-        """Features of images in 0..1 by the backbone's own extractor, if it has one."""
-        return None

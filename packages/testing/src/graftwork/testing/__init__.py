@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from graftwork.testing.adapter.suite import AdapterSuite
     from graftwork.testing.backbones import BackboneSuite
+    from graftwork.testing.captioned_images import CaptionedImagesSuite
     from graftwork.testing.data import DataSuite
     from graftwork.testing.losses import LossSuite
     from graftwork.testing.metrics import MetricSuite
     from graftwork.testing.plugins import PluginSuite
+    from graftwork.testing.text_to_image import TextToImageSuite
     from graftwork.testing.tokens import TokenSuite
     from graftwork.testing.toy_data import ToyDataset
     from graftwork.testing.toy_evaluation import ToyEvaluation
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
 _HOME = {
     "AdapterSuite": "adapter.suite",
     "BackboneSuite": "backbones",
+    "CaptionedImagesSuite": "captioned_images",
     "DataSuite": "data",
     "LossSuite": "losses",
     "MetricSuite": "metrics",
     "PluginSuite": "plugins",
+    "TextToImageSuite": "text_to_image",
     "TokenSuite": "tokens",
     "ToyDataset": "toy_data",
     "ToyEvaluation": "toy_evaluation",
@@ -37,10 +41,12 @@ _HOME = {
 __all__ = [
     "AdapterSuite",
     "BackboneSuite",
+    "CaptionedImagesSuite",
     "DataSuite",
     "LossSuite",
     "MetricSuite",
     "PluginSuite",
+    "TextToImageSuite",
     "TokenSuite",
     "ToyDataset",
     "ToyEvaluation",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from graftwork.core import plugins
 from graftwork.core.plugins import PluginManager
@@ -14,9 +15,6 @@ from graftwork.nn.dataset import Dataset
 from graftwork.testing import toy
 from graftwork.testing.adapter.case import shake
 from graftwork.testing.plugins import PluginSuite
-from graftwork.testing.toy_data import ToyDataset
-
-_ALL = frozenset({"prediction", "free"})
 
 
 class BackboneCases(PluginSuite):
@@ -25,15 +23,8 @@ class BackboneCases(PluginSuite):
     kind = "backbones"
     base = Backbone
 
-    sampling: ClassVar[Mapping[str, Any]] = {"steps": 2}
-    """Settings of `sample` that keep it short."""
-    prompts: ClassVar[tuple[str, ...]] = ("a photo of brick", "a photo of coins")
-    """Two prompts that give different images."""
-    tolerance: ClassVar[float] = 1e-4
-    """Largest gap between an image drawn alone and in a batch."""
-    rounding: ClassVar[float] = 0.0
-    """Largest gap between the adapted and the frozen prediction while no adapter acts; not zero
-    where the two come from batches of different sizes."""
+    fields: ClassVar[Mapping[str, tuple[str, ...]]] = {"prediction": ("prediction",)}
+    """The fields of a step that each word in `needs` stands for."""
 
     def backbone(self, **changes: Any) -> Backbone:
         """A fresh backbone in float32 on the CPU."""
@@ -42,14 +33,22 @@ class BackboneCases(PluginSuite):
         return made
 
     def dataset(self) -> Dataset:
-        """What the backbone is given to prepare; override for another task."""
-        return ToyDataset()
+        """What the backbone is given to prepare: two examples or more."""
+        raise NotImplementedError("write `dataset(self)`: return a small data set of the task")
 
-    def step(self, backbone: Backbone, *, seed: int = 0, needs: frozenset[str] = _ALL) -> Any:
-        """One step on the first two examples."""
+    def step(
+        self, backbone: Backbone, *, seed: int = 0, needs: frozenset[str] | None = None
+    ) -> Any:
+        """One step on the first two examples, with all that a loss can ask for."""
         examples = backbone.prepare(self.dataset())
         generator = torch.Generator().manual_seed(seed)
+        needs = frozenset(self.fields) if needs is None else needs
         return backbone.step(examples, [0, 1], needs=needs, generator=generator)
+
+    def objective(self, step: Any) -> Tensor:
+        """A scalar that every adapter on the default sites moves."""
+        gap: Tensor = step.prediction - step.target
+        return gap.square().mean()
 
     @contextlib.contextmanager
     def grafted(self, backbone: Backbone) -> Iterator[Graft]:

@@ -1,19 +1,23 @@
-"""The suite for backbones."""
+"""The suite for backbones of any task."""
 
 import torch
 
 from graftwork.nn.match import match_sites
-from graftwork.testing.backbone_samples import Samples
 from graftwork.testing.backbone_steps import Steps
 
 
-class BackboneSuite(Steps, Samples):
-    """Checks of one text-to-image backbone, with an adapter of the kit's own on it.
+class BackboneSuite(Steps):
+    """Checks of one backbone, with an adapter of the kit's own on it.
 
     ```python
-    class TestTinySD(BackboneSuite):
-        name = "tiny-sd"
+    class TestDenoiser(BackboneSuite):
+        name = "my-denoiser"
+
+        def dataset(self):
+            return MyClips()
     ```
+
+    A backbone that draws pictures from prompts has `TextToImageSuite`.
     """
 
     def test_default_sites_exist(self) -> None:

@@ -20,12 +20,11 @@ from graftwork.core.config import Ge, Search, config
 from graftwork.core.errors import GraftworkError
 from graftwork.core.records import AdapterSpec, BackboneSpec, DatasetSpec, LossSpec, MetricSpec
 from graftwork.nn import WeightAdapter, fingerprint, frozen
-from graftwork.nn.backbone import Backbone
-from graftwork.nn.dataset import Dataset
 from graftwork.nn.denoising import DenoisingStep
 from graftwork.nn.loss import Loss
-from graftwork.nn.metric import Evaluation, Metric
+from graftwork.nn.metric import Metric
 from graftwork.nn.site import Site
+from graftwork.nn.text_to_image import CaptionedImages, Pictures, TextToImage
 
 _SIDE = 8
 
@@ -68,10 +67,8 @@ class _Net(nn.Module):
         return out
 
 
-class ToyBackbone(Backbone):
+class ToyBackbone(TextToImage):
     """Predicts the noise of 8x8 pictures from a few words."""
-
-    task = "text-to-image"
 
     def __init__(self, settings: Any) -> None:
         super().__init__(settings)
@@ -83,7 +80,7 @@ class ToyBackbone(Backbone):
         """The linear layer and the convolutions."""
         return ("middle", "enter", "leave")
 
-    def prepare(self, data: Dataset) -> list[tuple[Tensor, str, str | None]]:
+    def prepare(self, data: CaptionedImages) -> list[tuple[Tensor, str, str | None]]:
         """Pictures in -1..1 with their two captions."""
         return [
             (_pixels(data.image(i)) * 2 - 1, data.caption(i), data.caption_free(i))
@@ -152,7 +149,7 @@ class ToyDataConfig:
     """How many pictures."""
 
 
-class ToyData(Dataset):
+class ToyData(CaptionedImages):
     """Reddish squares, captioned "a zed square"; "zed" is the trigger."""
 
     trigger = "zed"
@@ -210,7 +207,7 @@ class ToyPreserve(Loss):
 class ToyMetric(Metric):
     """How red the samples are, and how little the frozen ones changed."""
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+    def __call__(self, evaluation: Pictures) -> dict[str, float]:
         """`redness` and `kps`, both in 0..1."""
         samples = evaluation.samples(evaluation.subject_prompts, adapted=True)
         free = [

@@ -3,13 +3,13 @@
 import hashlib
 from typing import TYPE_CHECKING
 
-from graftwork.nn.dataset import Dataset
+from graftwork.nn.text_to_image import CaptionedImages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class ToyDataset(Dataset):
+class ToyDataset(CaptionedImages):
     """Images of slanted colour ramps, captioned "a photo of sks ramp"; "sks" is the trigger."""
 
     trigger = "sks"

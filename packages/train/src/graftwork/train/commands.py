@@ -56,52 +56,41 @@ def evaluate(run_folder: Path, /) -> None:
 
 def sample(
     run_folder: Path,
+    inputs: tuple[Path, ...] = (),
     /,
     *,
-    prompt: tuple[str, ...] = (),
-    seeds: int = 4,
-    steps: int | None = None,
-    guidance: float | None = None,
     weight: float = 1.0,
     out: Path | None = None,
+    overrides: tuple[str, ...] = (),
 ) -> None:
-    """Draw pictures with what a run has trained.
+    """Put what a run has trained to use.
+
+    What can be set depends on the task of the run's backbone, as `--prompt` to draw pictures;
+    `graftwork show tasks/text-to-image` tells, and so for the other tasks.
 
     Args:
         run_folder: a run folder that `fit` wrote.
-        prompt: what to draw; the run's own prompts by default.
-        seeds: pictures for each prompt.
-        steps: sampling steps; the run's own by default.
-        guidance: scale of classifier-free guidance; the run's own by default.
-        weight: strength of the adapter; 0 draws with the backbone alone. Beside other adapters,
+        inputs: files to work on, where the task takes any.
+        weight: strength of the adapter; 0 uses the backbone alone. Beside other adapters,
             learned words stay whole at any other.
-        out: a new folder for the pictures; samples-1, -2, ... in the run folder by default.
+        out: a new folder for what is made; samples-1, -2, ... in the run folder by default.
+        overrides: settings of the task.
     """
-    from graftwork.core import atomic
-    from graftwork.train import pictures
     from graftwork.train.run import Run, refuse_taken
+    from graftwork.train.sampling import read_flags
     from graftwork.train.session import open_session
 
-    _refuse_outside(seeds=seeds, steps=steps, guidance=guidance, weight=weight)
+    if not math.isfinite(weight):
+        raise GraftworkError(f"--weight: expected an ordinary number such as 0.8, got {weight:g}")
     run = Run.open(run_folder)
+    settings = read_flags(run.file.task, overrides)
+    adapter = run.trained()
     folder = out or _free(run.folder / "samples")
     refuse_taken(folder, resumable=False)
-    session = open_session(run.file, adapter=run.trained())
+    session = open_session(run.file, adapter=adapter)
     session.adapters.train(False)
     session.adapters.weigh(weight)
-    prompts = prompt or session.evaluation.subject_prompts
-    settings = run.file.evaluate
-    drawn = session.backbone.sample(
-        [text for text in prompts for _ in range(seeds)],
-        [seed for _ in prompts for seed in range(seeds)],
-        steps=steps or settings.steps,
-        guidance=settings.guidance if guidance is None else guidance,
-    )
-    with atomic.folder(folder) as target:
-        names = [f"{row:02d}-{seed:02d}" for row in range(len(prompts)) for seed in range(seeds)]
-        pictures.save_all(drawn, names, target)
-        pictures.grid(drawn, columns=seeds).save(target / "grid.png")
-    print(f"{len(drawn)} pictures in {folder}")
+    print(session.task.sample(session.evaluation, inputs, settings, folder))
 
 
 @contextmanager
@@ -141,19 +130,6 @@ def table(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     lines = [f"{'':{width}}   before    after"]
     lines += [f"{name:{width}} {before[name]:8.4f} {after[name]:8.4f}" for name in after]
     return "\n".join(lines) if after else "no metric in the run file"
-
-
-def _refuse_outside(
-    *, seeds: int, steps: int | None, guidance: float | None, weight: float
-) -> None:
-    """Refuse numbers that nothing can be sampled with."""
-    for flag, count in (("--seeds", seeds), ("--steps", steps)):
-        if count is not None and count < 1:
-            raise GraftworkError(f"{flag}: expected at least 1, got {count}")
-    if guidance is not None and not 0 <= guidance < math.inf:
-        raise GraftworkError(f"--guidance: expected a number of at least 0, got {guidance:g}")
-    if not math.isfinite(weight):
-        raise GraftworkError(f"--weight: expected an ordinary number such as 0.8, got {weight:g}")
 
 
 def _free(stem: Path) -> Path:

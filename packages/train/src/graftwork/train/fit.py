@@ -151,7 +151,7 @@ class Fit:
         if len(counts := session.adapters.counts()) > 1:
             outcome["adapters"] = counts
         session.adapters.save(self.run.adapter)
-        save_sheets(session.evaluation, self.run.samples)
+        save_sheets(session.evaluation.sheets(), self.run.samples)
         self.run.write_outcome(outcome)
         return outcome
 

@@ -26,7 +26,7 @@ def override(table: Mapping[str, Any], assignment: str, *, place: str) -> dict[s
         raise GraftworkError(
             f"--{assignment}: expected a dotted key and a value, as --train.steps=9"
         )
-    return set_value(table, key, _value(text), place=place)
+    return set_value(table, key, read_value(text), place=place)
 
 
 def set_value(table: Mapping[str, Any], key: str, value: Any, *, place: str) -> dict[str, Any]:
@@ -87,7 +87,8 @@ def _name(table: Mapping[str, Any], list_name: str) -> Any:
     return entry_name(table) if list_name == _NAMED else table.get("kind")
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
+    """What a word of the command line means: TOML, or else the word itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from graftwork.core import atomic
-from graftwork.nn.metric import Evaluation
+from graftwork.nn.task import Sheets
 
 
 def to_tensor(image: Image.Image, size: tuple[int, int]) -> Float[Tensor, "3 height width"]:
@@ -49,22 +50,20 @@ def save_all(
         to_image(sample).save(folder / f"{name}.png")
 
 
-def save_sheets(evaluation: Evaluation, folder: Path) -> None:
-    """The evaluation's pictures as sheets: `reference.png`, `adapted.png` and `frozen.png`.
-
-    The last two have one row for each prompt, one column for each seed; `rows.json` names them.
-    """
+def save_sheets(sheets: Sheets, folder: Path) -> None:
+    """Write `frozen.png`, `adapted.png`, perhaps `reference.png`, and `rows.json`, which names
+    their rows."""
     folder.mkdir(exist_ok=True)
-    reference = evaluation.reference
-    grid(reference, columns=len(reference)).save(folder / "reference.png")
-    prompts = (*evaluation.subject_prompts, *evaluation.free_prompts)
-    for name, adapted in (("adapted", True), ("frozen", False)):
-        samples = evaluation.samples(prompts, adapted=adapted)
-        grid(samples, columns=len(evaluation.seeds)).save(folder / f"{name}.png")
-    rows = {
-        "subject": list(evaluation.subject_prompts),
-        "free": list(evaluation.free_prompts),
-        "seeds": len(evaluation.seeds),
-        "reference": len(reference),
+    for name, pictures in (("frozen", sheets.frozen), ("adapted", sheets.adapted)):
+        grid(pictures, columns=sheets.columns).save(folder / f"{name}.png")
+    document: dict[str, Any] = {
+        "columns": sheets.columns,
+        "rows": {title: list(rows) for title, rows in sheets.rows.items()},
+        "note": sheets.note,
+        "sample": list(sheets.sample),
     }
-    atomic.write_text(folder / "rows.json", json.dumps(rows, indent=2) + "\n")
+    if sheets.reference is not None:
+        columns = len(sheets.reference)
+        grid(sheets.reference, columns=columns).save(folder / "reference.png")
+        document["reference"] = {"title": sheets.reference_title, "columns": columns}
+    atomic.write_text(folder / "rows.json", json.dumps(document, indent=2) + "\n")

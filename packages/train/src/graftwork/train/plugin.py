@@ -1,9 +1,9 @@
-"""What this distribution registers: the commands of single runs, and a sink."""
+"""What this distribution registers: the commands of single runs, a task and a sink."""
 
 from collections.abc import Iterable
 
 from graftwork.core import hookimpl
-from graftwork.core.records import CommandSpec, SinkSpec
+from graftwork.core.records import CommandSpec, SinkSpec, TaskSpec
 
 
 @hookimpl
@@ -24,7 +24,7 @@ def commands() -> Iterable[CommandSpec]:
     yield CommandSpec(
         name="sample",
         target="graftwork.train.commands:sample",
-        summary="draw pictures with a run's trained adapter",
+        summary="put a run's trained adapter to use: draw, answer, denoise",
         example='graftwork sample runs/cat --prompt "a photo of sks cat"',
     )
     yield CommandSpec(
@@ -56,6 +56,18 @@ def commands() -> Iterable[CommandSpec]:
         target="graftwork.train.command_merge:resize",
         summary="write an adapter as a LoRA of another rank",
         example="graftwork resize runs/cat --rank 4 --out cat-small",
+    )
+
+
+@hookimpl
+def tasks() -> Iterable[TaskSpec]:
+    """text-to-image."""
+    yield TaskSpec(
+        name="text-to-image",
+        target="graftwork.train.text_to_image:DrawingPictures",
+        config="graftwork.train.image_evaluation:Judging",
+        sampling="graftwork.train.text_to_image:Drawing",
+        summary="pictures from prompts",
     )
 
 

@@ -3,6 +3,7 @@
 `[backbone]`, `[data]`, `[adapter]`, `[[loss]]`, `[[metric]]` and `[[sink]]` name a plugin by
 `kind`; the rest of such a table are the plugin's settings, save the few keys that are the run's
 own: a loss's `weight`, and those of `graftwork.train.adapter_tables`, where `[[adapter]]` is too.
+`[evaluate]` holds the settings of the backbone's task.
 """
 
 import tomllib
@@ -13,14 +14,15 @@ from typing import Any
 
 import tomli_w
 
+from graftwork.core import registry
 from graftwork.core.config import as_dict, parse
 from graftwork.core.errors import GraftworkError
 from graftwork.core.nearest import did_you_mean
+from graftwork.core.records import TaskSpec
 from graftwork.train.adapter_tables import is_list, name_of, read_adapters
 from graftwork.train.chosen import Chosen, as_table, as_tables, beside, choose, refuse_twice
 from graftwork.train.overrides import override
 from graftwork.train.settings import (
-    EvaluateSettings,
     OptimizerSettings,
     SearchSettings,
     TrainSettings,
@@ -31,10 +33,10 @@ PLUGIN_LISTS = {"loss": "losses", "metric": "metrics", "sink": "sinks"}
 PLAIN_TABLES: dict[str, type] = {
     "optimizer": OptimizerSettings,
     "train": TrainSettings,
-    "evaluate": EvaluateSettings,
 }
 _OWN = {"loss": ("weight",)}
-_TOP = ("seed", *PLUGIN_TABLES, *PLUGIN_LISTS, *PLAIN_TABLES, "search")
+EVALUATE = "evaluate"
+_TOP = ("seed", *PLUGIN_TABLES, *PLUGIN_LISTS, *PLAIN_TABLES, EVALUATE, "search")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,9 @@ class RunFile:
     sink: tuple[Chosen, ...]
     optimizer: OptimizerSettings
     train: TrainSettings
-    evaluate: EvaluateSettings
+    task: TaskSpec
+    evaluate: Any
+    """Settings of the task: how adapters are judged."""
     search: SearchSettings | None = None
     space: Mapping[str, Any] | None = None
     """Ranges that `[search.space]` gives in place of the settings' own."""
@@ -62,7 +66,7 @@ class RunFile:
         document: dict[str, Any] = {"seed": self.seed}
         for key in PLUGIN_TABLES:
             document[key] = self._adapters() if key == "adapter" else getattr(self, key).table()
-        for key in PLAIN_TABLES:
+        for key in (*PLAIN_TABLES, EVALUATE):
             document[key] = as_dict(getattr(self, key))
         for key in PLUGIN_LISTS:
             if chosen := getattr(self, key):
@@ -147,6 +151,11 @@ def check(table: Mapping[str, Any], *, name: str, base: Path | None = None) -> R
     for key, cls in PLAIN_TABLES.items():
         place = f"{name}: {key}"
         parts[key] = parse(cls, as_table(table.get(key, {}), key, place), where=place)
+    parts["task"] = _task(parts["backbone"], name)
+    evaluate, place = table.get(EVALUATE, {}), f"{name}: {EVALUATE}"
+    parts[EVALUATE] = parse(
+        parts["task"].settings_class(), as_table(evaluate, EVALUATE, place), where=place
+    )
     parts["loss"] = parts["loss"] or (_default_loss(parts["backbone"], name),)
     search, space = _search(table, name, base)
     run = RunFile(name=name, seed=seed, search=search, space=space, **parts)
@@ -175,6 +184,19 @@ def _chosen_list(tables: Any, key: str, kind: str, name: str, base: Path | None)
 def _check_weight(weight: Any, place: str) -> None:
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e12:
         raise GraftworkError(f"{place}.weight: expected a number of at least 0")
+
+
+def _task(backbone: Chosen, name: str) -> TaskSpec:
+    task = backbone.record.task  # type: ignore[attr-defined]
+    try:
+        record = registry.find("tasks", task)
+    except GraftworkError as error:
+        raise GraftworkError(
+            f"{name}: backbone.kind: '{backbone.kind}' does {task}, which no installed plugin "
+            "knows; install the one that brings the task"
+        ) from error
+    assert isinstance(record, TaskSpec)
+    return record
 
 
 def _default_loss(backbone: Chosen, name: str) -> Chosen:

@@ -6,7 +6,7 @@ from graftwork.core import registry
 from graftwork.core.config import schema as settings_schema
 from graftwork.core.records import Record
 from graftwork.train.adapter_tables import KEYS, NAMED_KEYS, NamedAdapterKeys
-from graftwork.train.runfile import PLAIN_TABLES, PLUGIN_LISTS, PLUGIN_TABLES
+from graftwork.train.runfile import EVALUATE, PLAIN_TABLES, PLUGIN_LISTS, PLUGIN_TABLES
 from graftwork.train.settings import SearchSettings
 
 _WEIGHT = {"description": "Factor in the sum of losses.", "type": "number", "minimum": 0}
@@ -23,6 +23,8 @@ def schema() -> dict[str, Any]:
         properties[key] = {"type": "array", "items": _any_of(kind, own, defs)}
     for key, cls in {**PLAIN_TABLES, "search": SearchSettings}.items():
         properties[key] = _hoisted(settings_schema(cls), defs)
+    tasks = [settings_schema(task.settings_class()) for task in registry.records("tasks")]
+    properties[EVALUATE] = {"anyOf": [_hoisted(task, defs) for task in tasks]}
     properties["search"]["properties"]["space"] = {"type": "object"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -16,10 +16,10 @@ from graftwork.nn.backbone import Backbone
 from graftwork.nn.dataset import Dataset
 from graftwork.nn.grafting import check_name
 from graftwork.nn.metric import Metric
+from graftwork.nn.task import Evaluation, Task
 from graftwork.train.adapter_tables import is_list
 from graftwork.train.adapters import Adapters
 from graftwork.train.chosen import Chosen
-from graftwork.train.evaluation import ImageEvaluation
 from graftwork.train.runfile import RunFile
 from graftwork.train.seeds import derive
 
@@ -35,7 +35,8 @@ class Session:
     backbone: Backbone
     data: Dataset
     adapters: Adapters
-    evaluation: ImageEvaluation
+    task: Task
+    evaluation: Evaluation
     metrics: Mapping[str, Metric]
 
     def evaluate(self) -> dict[str, float]:
@@ -60,7 +61,7 @@ def open_session(
     Args:
         file: the run.
         adapter: folder of the trained adapters to load in place of fresh ones.
-        cache: folder for the frozen backbone's pictures, shared by runs; none by default.
+        cache: folder for what the frozen backbone makes, shared by runs; none by default.
         backbone: one built before from the same settings, to spare building it again.
 
     Raises:
@@ -79,13 +80,15 @@ def open_session(
     )
     accelerator = _accelerator(file)
     backbone.to(accelerator.device, _DTYPES[file.train.precision])
+    task: Task = file.task.load()()
     return Session(
         file=file,
         accelerator=accelerator,
         backbone=backbone,
         data=data,
         adapters=adapters,
-        evaluation=ImageEvaluation(backbone, data, file.evaluate, cache=cache),
+        task=task,
+        evaluation=task.evaluation(backbone, data, file.evaluate, cache=cache),
         metrics={metric.kind: metric.build() for metric in file.metric},
     )
 
@@ -149,7 +152,7 @@ def _tell_skipped(data: Dataset) -> None:
     if data.skipped:
         count, first = len(data.skipped), data.skipped[0].name
         warnings.warn(
-            f"data: passed over {count} files that are no images ('{first}' first)",
+            f"data: passed over {count} files that cannot be used ('{first}' first)",
             GraftworkWarning,
             stacklevel=3,
         )

@@ -61,26 +61,6 @@ class TrainSettings:
 
 
 @config
-class EvaluateSettings:
-    """What is sampled to judge an adapter."""
-
-    prompts: tuple[str, ...] = ()
-    """Prompts with the trigger; absent takes the captions of the data."""
-
-    preserve: tuple[str, ...] = ()
-    """Further prompts whose pictures should not change."""
-
-    seeds: Annotated[int, Ge(1)] = 4
-    """Pictures for each prompt, from the seeds 0, 1, 2, ..."""
-
-    steps: Annotated[int, Ge(1)] = 20
-    """Sampling steps."""
-
-    guidance: Annotated[float, Ge(0)] = 5.0
-    """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598)."""
-
-
-@config
 class SearchSettings:
     """A search over settings of the same file, by `graftwork tune`."""
 

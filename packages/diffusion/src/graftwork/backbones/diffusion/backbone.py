@@ -26,10 +26,9 @@ from graftwork.backbones.diffusion.settings import StableDiffusionConfig, TinySD
 from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import fingerprint, frozen, grafts
-from graftwork.nn.backbone import Backbone
 from graftwork.nn.branches import acting_on
-from graftwork.nn.dataset import Dataset
 from graftwork.nn.denoising import DenoisingStep
+from graftwork.nn.text_to_image import CaptionedImages, TextToImage
 from graftwork.nn.words import LearnedWords
 
 SITES = ("unet.*.attn?.to_[qkv]", "unet.*.attn?.to_out.0")
@@ -38,7 +37,7 @@ TOKEN_SITES = ("text_encoder.*token_embedding",)
 """What learned words extend."""
 
 
-class StableDiffusion(Backbone):
+class StableDiffusion(TextToImage):
     """A `StableDiffusionPipeline`, frozen: `module` holds `unet` and `text_encoder`.
 
     With a graft on the text encoder, captions are encoded in every step; otherwise their
@@ -48,7 +47,6 @@ class StableDiffusion(Backbone):
         GraftworkError: the pipeline cannot be loaded, or the resolution does not fit it.
     """
 
-    task: ClassVar[str] = "text-to-image"
     branches: ClassVar[bool] = True
     module: Parts
 
@@ -86,7 +84,7 @@ class StableDiffusion(Backbone):
         """The text encoder's token embedding."""
         return TOKEN_SITES
 
-    def prepare(self, data: Dataset) -> Examples:
+    def prepare(self, data: CaptionedImages) -> Examples:
         """Encode a data set once.
 
         Raises:

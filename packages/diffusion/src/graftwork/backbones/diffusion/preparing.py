@@ -13,12 +13,12 @@ from graftwork.backbones.diffusion.parts import Parts
 from graftwork.backbones.diffusion.pixels import to_pixels, to_weights
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import fingerprint, frozen
-from graftwork.nn.dataset import Dataset
+from graftwork.nn.text_to_image import CaptionedImages
 from graftwork.nn.words import LearnedWords
 
 
 def prepare(
-    data: Dataset,
+    data: CaptionedImages,
     *,
     parts: Parts,
     vae: torch.nn.Module,
@@ -61,7 +61,7 @@ def prepare(
     return replace(encoded, texts=tuple(texts))
 
 
-def _weights(data: Dataset, side: int, cells: int) -> Float[Tensor, "n 1 h w"] | None:
+def _weights(data: CaptionedImages, side: int, cells: int) -> Float[Tensor, "n 1 h w"] | None:
     """What the masks of the data come to; an image without one counts once everywhere."""
     masks = [data.mask(index) for index in range(len(data))]
     if all(mask is None for mask in masks):
@@ -70,6 +70,6 @@ def _weights(data: Dataset, side: int, cells: int) -> Float[Tensor, "n 1 h w"] |
     return torch.stack([ones if m is None else to_weights(m, side, cells) for m in masks])
 
 
-def _free_captions(data: Dataset) -> list[str] | None:
+def _free_captions(data: CaptionedImages) -> list[str] | None:
     free = [data.caption_free(index) for index in range(len(data))]
     return None if None in free else [words for words in free if words is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.core import atomic
+from graftwork.nn.text_to_image import TASK as TEXT_TO_IMAGE
 from graftwork.train.adapter_tables import folders
 from graftwork.train.chosen import Chosen
 from graftwork.train.report import curves, words
@@ -15,6 +16,7 @@ from graftwork.train.report.charts import Chart
 from graftwork.train.report.rendering import render
 from graftwork.train.report.sheets import read_sheets
 from graftwork.train.run import Run
+from graftwork.train.runfile import RunFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,7 @@ def write_report(folder: Path) -> Path:
     history = run.history()
     outcome = run.outcome() or {}
     measured = judged(history, outcome)
+    sheets = read_sheets(run.samples)
     names = [one.name for one in measured]
     page = render(
         "run.html",
@@ -48,12 +51,12 @@ def write_report(folder: Path) -> Path:
         judged=measured,
         main=[one for one in measured if one.name in words.main_names(names)],
         records=[metric.record for metric in run.file.metric],
-        sheets=read_sheets(run.samples),
+        sheets=sheets,
         metric_charts=metric_charts(history),
         logged_charts=logged_charts(history),
         settings=(run.folder / "run.toml").read_text(encoding="utf-8"),
         environment=read_environment(run.folder),
-        commands=commands(run.folder, run.file.adapters, prompt(run)),
+        commands=commands(run.folder, run.file, sheets.sample),
     )
     target = run.folder / "report.html"
     atomic.write_text(target, page)
@@ -109,20 +112,17 @@ def reached(history: Sequence[Mapping[str, Any]]) -> int:
     return max((line["step"] for line in history), default=0)
 
 
-def prompt(run: Run) -> str:
-    """A prompt to draw with."""
-    rows = read_sheets(run.samples).subject
-    prompts = [*run.file.evaluate.prompts, *(row.prompt for row in rows)]
-    return next(iter(prompts), "a photo of ...")
+def commands(folder: Path, file: RunFile, sample: Sequence[str]) -> list[tuple[str, str]]:
+    """What one can do with a finished run of a file: a sentence and a command each.
 
-
-def commands(folder: Path, adapters: Mapping[str, Chosen], prompt: str) -> list[tuple[str, str]]:
-    """What one can do with a finished run of some adapters: a sentence and a command each."""
+    `sample` is what to write after `graftwork sample RUN`.
+    """
     place = shlex.quote(str(folder))
+    exports = _exports(folder, file.adapters) if file.task.name == TEXT_TO_IMAGE else ()
     return [
-        ("Draw more pictures", f"graftwork sample {place} --prompt {shlex.quote(prompt)}"),
+        ("Make more with it", shlex.join(["graftwork", "sample", str(folder), *sample])),
         ("Judge it again", f"graftwork evaluate {place}"),
-        *_exports(folder, adapters),
+        *exports,
         ("Train it anew", f"graftwork fit {place}/run.toml --out {place}-again"),
     ]
 

@@ -1,7 +1,7 @@
-"""The sheets in samples/, cut into one strip for every prompt and put into the page itself.
+"""The sheets in samples/, cut into one strip for every row and put into the page itself.
 
-`samples/rows.json` names the rows: {"subject": [prompt, ...], "free": [prompt, ...],
-"seeds": 4, "reference": 8}. Without it the sheets are shown whole.
+`samples/rows.json`, which `graftwork.train.pictures` writes, names the rows and says what is to be
+expected of them. Without it the sheets are shown whole.
 """
 
 import base64
@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,19 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What the frozen and the adapted backbone drew for one prompt."""
+    """What the frozen and the adapted backbone made of one thing."""
 
-    prompt: str
+    name: str
     frozen: Picture | None
     adapted: Picture | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows of which the same is expected."""
+
+    title: str
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,37 +53,45 @@ class Sheets:
     """All pictures of a run."""
 
     reference: Picture | None = None
-    subject: Sequence[Row] = ()
-    free: Sequence[Row] = ()
-    whole: Row | None = None
-    """Both sheets uncut, where their rows are not known."""
-
-    @property
-    def samples(self) -> bool:
-        """Whether anything was sampled."""
-        return bool(self.subject or self.free or self.whole)
+    reference_title: str = ""
+    groups: Sequence[Group] = ()
+    note: str = ""
+    sample: Sequence[str] = ()
+    """What to write after `graftwork sample RUN` to see more."""
 
 
 def read_sheets(folder: Path) -> Sheets:
     """The pictures that a run left in its samples folder; missing ones are left out."""
-    rows = _rows(folder / "rows.json")
-    frozen, adapted = _open(folder / "frozen.png"), _open(folder / "adapted.png")
-    reference = _picture(
-        _open(folder / "reference.png"), "the subject's own pictures", rows.get("reference", 0)
+    document = _document(folder / "rows.json")
+    reference = document.get("reference", {})
+    title = reference.get("title", "")
+    return Sheets(
+        reference=_picture(_open(folder / "reference.png"), title, reference.get("columns", 0)),
+        reference_title=title,
+        groups=_groups(_open(folder / "frozen.png"), _open(folder / "adapted.png"), document),
+        note=document.get("note", ""),
+        sample=document.get("sample", ()),
     )
+
+
+def _groups(
+    frozen: Image.Image | None, adapted: Image.Image | None, document: Mapping[str, Any]
+) -> Sequence[Group]:
     if frozen is None and adapted is None:
-        return Sheets(reference=reference)
-    subject, free = rows.get("subject", []), rows.get("free", [])
-    prompts = [*subject, *free]
-    if not all(_divides(sheet, prompts) for sheet in (frozen, adapted) if sheet):
-        return Sheets(reference=reference, whole=_row("all prompts", frozen, adapted, 0))
-    seeds = rows.get("seeds", 0)
-    strips = zip(_strips(frozen, len(prompts)), _strips(adapted, len(prompts)), strict=True)
-    cut = [_row(prompt, *pair, seeds) for prompt, pair in zip(prompts, strips, strict=True)]
-    return Sheets(reference=reference, subject=cut[: len(subject)], free=cut[len(subject) :])
+        return ()
+    titles, columns = document.get("rows", {}), document.get("columns", 0)
+    names = [name for rows in titles.values() for name in rows]
+    if not all(_divides(sheet, names) for sheet in (frozen, adapted) if sheet):
+        return [Group(title="Samples", rows=[_row("all", frozen, adapted, 0)])]
+    strips = zip(_strips(frozen, len(names)), _strips(adapted, len(names)), strict=True)
+    cut = (_row(name, *pair, columns) for name, pair in zip(names, strips, strict=True))
+    grouped = [
+        Group(title=title, rows=list(islice(cut, len(rows)))) for title, rows in titles.items()
+    ]
+    return [group for group in grouped if group.rows]
 
 
-def _rows(path: Path) -> Mapping[str, Any]:
+def _document(path: Path) -> Mapping[str, Any]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -90,8 +107,8 @@ def _open(path: Path) -> Image.Image | None:
         return None
 
 
-def _divides(sheet: Image.Image, prompts: Sequence[str]) -> bool:
-    return bool(prompts) and (sheet.height + GAP) % len(prompts) == 0
+def _divides(sheet: Image.Image, names: Sequence[str]) -> bool:
+    return bool(names) and (sheet.height + GAP) % len(names) == 0
 
 
 def _strips(sheet: Image.Image | None, rows: int) -> Iterator[Image.Image | None]:
@@ -103,12 +120,12 @@ def _strips(sheet: Image.Image | None, rows: int) -> Iterator[Image.Image | None
             yield sheet.crop((0, row * pitch, sheet.width, (row + 1) * pitch - GAP))
 
 
-def _row(prompt: str, frozen: Image.Image | None, adapted: Image.Image | None, seeds: int) -> Row:
-    what = f"{seeds} samples" if seeds else "samples"
+def _row(name: str, frozen: Image.Image | None, adapted: Image.Image | None, columns: int) -> Row:
+    what = f"{columns} samples" if columns else "samples"
     return Row(
-        prompt=prompt,
-        frozen=_picture(frozen, f"{what} of the frozen model: {prompt}", seeds),
-        adapted=_picture(adapted, f"{what} of the adapted model: {prompt}", seeds),
+        name=name,
+        frozen=_picture(frozen, f"{what} of the frozen model: {name}", columns),
+        adapted=_picture(adapted, f"{what} of the adapted model: {name}", columns),
     )
 
 

@@ -65,9 +65,8 @@ def counts(board: Board) -> list[tuple[int, str]]:
 
 
 def _commands(best: Path, board: Board) -> list[tuple[str, str]]:
-    prompts = [row.prompt for row in read_sheets(best / "samples").subject]
     again = f"graftwork fit {shlex.quote(str(best / 'run.toml'))}"
-    given = commands(best, board.file.adapters, next(iter(prompts), "a photo of ..."))
+    given = commands(best, board.file, read_sheets(best / "samples").sample)
     return [("Train it again", again), *given[:-1]]
 
 

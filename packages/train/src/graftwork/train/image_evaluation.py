@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -10,17 +11,37 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from graftwork.core import atomic
+from graftwork.core.config import Ge, config
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import frozen
-from graftwork.nn.backbone import Backbone
-from graftwork.nn.dataset import Dataset
+from graftwork.nn.task import Evaluation, Sheets
+from graftwork.nn.text_to_image import CaptionedImages, TextToImage
 from graftwork.nn.trigger import has_trigger, without_trigger
 from graftwork.train.pictures import to_tensor
-from graftwork.train.settings import EvaluateSettings
 
 
-class ImageEvaluation:
-    """The `graftwork.nn.metric.Evaluation` of a text-to-image backbone.
+@config
+class Judging:
+    """What is sampled to judge an adapter."""
+
+    prompts: tuple[str, ...] = ()
+    """Prompts with the trigger; absent takes the captions of the data."""
+
+    preserve: tuple[str, ...] = ()
+    """Further prompts whose pictures should not change."""
+
+    seeds: Annotated[int, Ge(1)] = 4
+    """Pictures for each prompt, from the seeds 0, 1, 2, ..."""
+
+    steps: Annotated[int, Ge(1)] = 20
+    """Sampling steps."""
+
+    guidance: Annotated[float, Ge(0)] = 5.0
+    """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598)."""
+
+
+class ImageEvaluation(Evaluation):
+    """The `graftwork.nn.text_to_image.Pictures` of a backbone.
 
     Pictures of the frozen backbone are kept for the life of the object and, given a `cache`
     folder, on disk; call `forget` when the adapter has changed.
@@ -28,9 +49,9 @@ class ImageEvaluation:
 
     def __init__(
         self,
-        backbone: Backbone,
-        data: Dataset,
-        settings: EvaluateSettings,
+        backbone: TextToImage,
+        data: CaptionedImages,
+        settings: Judging,
         *,
         cache: Path | None = None,
     ) -> None:
@@ -73,6 +94,27 @@ class ImageEvaluation:
     def forget(self) -> None:
         """Drop the adapted pictures: the adapter has changed."""
         self._samples = {key: value for key, value in self._samples.items() if not key[1]}
+
+    def sheets(self) -> Sheets:
+        """A row for each prompt, a column for each seed."""
+        prompts = (*self.subject_prompts, *self.free_prompts)
+        frozen, adapted = (self.samples(prompts, adapted=which) for which in (False, True))
+        return Sheets(
+            frozen=frozen,
+            adapted=adapted,
+            columns=len(self.seeds),
+            rows={
+                "With the trigger: these should become the subject": self.subject_prompts,
+                "Without it: these should stay as they were": self.free_prompts,
+            },
+            note=(
+                "Left and right start from the same noise, column by column. Nothing was picked: "
+                "these are the first seeds."
+            ),
+            reference=self.reference,
+            reference_title="The subject",
+            sample=("--prompt", self.subject_prompts[0]),
+        )
 
     def _draw(self, prompts: Sequence[str]) -> Tensor:
         pairs = [(prompt, seed) for prompt in prompts for seed in self.seeds]
