@@ -16,8 +16,16 @@ SUITES = {
     "losses": "LossSuite",
     "metrics": "MetricSuite",
 }
-TEXT_TO_IMAGE = {"backbones": "TextToImageSuite", "datasets": "CaptionedImagesSuite"}
-ALL = {*SUITES.values(), *TEXT_TO_IMAGE.values(), "TokenSuite"}
+OF_TASK = {
+    "text-to-image": {"backbones": "TextToImageSuite", "datasets": "CaptionedImagesSuite"},
+    "raw-video": {
+        "backbones": "RawDenoiserSuite",
+        "datasets": "RawVideosSuite",
+        "losses": "RawLossSuite",
+        "metrics": "RawMetricSuite",
+    },
+}
+ALL = {*SUITES.values(), *(name for own in OF_TASK.values() for name in own.values()), "TokenSuite"}
 
 
 def suites(source: str) -> Iterator[tuple[str, str]]:
@@ -36,12 +44,11 @@ def suites(source: str) -> Iterator[tuple[str, str]]:
 
 
 def suite_of(kind: str, name: str) -> str:
-    """The suite for a plugin: adapters that learn words and text-to-image have their own."""
+    """The suite for a plugin: adapters that learn words, and tasks, have their own."""
     record = Registry(PluginManager()).find(kind, name)
     if getattr(record, "family", "") == "token":
         return "TokenSuite"
-    drawn = kind in TEXT_TO_IMAGE and getattr(record, "task", "") == "text-to-image"
-    return TEXT_TO_IMAGE[kind] if drawn else SUITES[kind]
+    return OF_TASK.get(getattr(record, "task", ""), {}).get(kind, SUITES[kind])
 
 
 def _name(node: ast.ClassDef) -> str:

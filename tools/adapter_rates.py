@@ -14,7 +14,7 @@ import tomli_w
 
 from adapters_study.results import trials
 
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 SEED = 3  # none of the study's
 
 

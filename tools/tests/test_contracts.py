@@ -13,13 +13,16 @@ import pytest
 from repository import ROOT
 
 PORTIONS = "adapters backbones/diffusion backbones/vision cli core data formats losses".split()
-PORTIONS += "metrics nn testing train tune".split()
+PORTIONS += "metrics nn raw testing train tune".split()
 
 # Contract, module with a bad import, and the import.
 VIOLATIONS = [
     ("layers", "core/bad.py", "import graftwork.nn"),
     ("layers", "nn/bad.py", "from graftwork.adapters import good"),
     ("layers", "nn/bad.py", "from graftwork.backbones.diffusion import good"),
+    ("layers", "nn/bad.py", "import graftwork.raw"),
+    ("layers", "raw/bad.py", "import graftwork.data"),
+    ("layers", "raw/bad.py", "from graftwork.backbones.diffusion import good"),
     ("layers", "train/bad.py", "import graftwork.tune"),
     ("layers", "tune/bad.py", "import graftwork.cli"),
     ("layers", "adapters/bad.py", "import graftwork.losses"),
@@ -34,6 +37,7 @@ VIOLATIONS = [
     ("plugins are met through the registry", "tune/bad.py", "import graftwork.data"),
     ("plugins are met through the registry", "train/bad.py", "import graftwork.formats"),
     ("plugins are met through the registry", "cli/bad.py", "import graftwork.backbones.vision"),
+    ("tasks are met through the registry", "train/bad.py", "import graftwork.raw"),
     ("plugins are met through the registry", "testing/bad.py", "import graftwork.metrics"),
     ("testing knows no runs", "testing/bad.py", "import graftwork.train"),
     ("core has no tensors", "core/bad.py", "import torch.nn"),

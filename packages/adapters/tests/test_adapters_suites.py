@@ -127,3 +127,17 @@ class TestPlainStyleInject(AdapterSuite):
     name = "style-inject"
     settings = {"rank": 2, "branches": 2, "alpha": 3.0, "variant": "plain"}
     unsupported = {"embedding": "its input has no features for the router"}
+
+
+class TestAffine(AdapterSuite):
+    name = "affine"
+
+
+class TestGains(AdapterSuite):
+    name = "affine"
+    settings = {"offset": False}
+
+
+class TestOffsets(AdapterSuite):
+    name = "affine"
+    settings = {"gain": False}

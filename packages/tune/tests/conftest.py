@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import graftwork.nn.plugin
+import graftwork.train.plugin
 import graftwork.tune.plugin
 from graftwork.core import plugins
 from graftwork.testing import toy
@@ -33,6 +34,7 @@ def manager() -> Iterator[plugins.PluginManager]:
     """The toy, the layers of torch, the searchers and schedulers."""
     empty = plugins.PluginManager.empty()
     empty.register(graftwork.nn.plugin, "nn", distribution="graftwork-nn")
+    empty.register(graftwork.train.plugin, "train", distribution="graftwork-train")
     empty.register(graftwork.tune.plugin, "tune", distribution="graftwork-tune")
     empty.register(toy, "toy", distribution="graftwork-toy")
     with plugins.use(empty):

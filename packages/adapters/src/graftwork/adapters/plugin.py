@@ -121,6 +121,19 @@ def adapters() -> Iterable[AdapterSpec]:
             ),
         ),
         AdapterSpec(
+            name="affine",
+            target="graftwork.adapters.affine:Affine",
+            config="graftwork.adapters.affine:AffineConfig",
+            summary="a gain and an offset for every output channel",
+            family="activation",
+            mergeable=False,
+            cites=(
+                "arXiv:2107.12815 Mohan et al. 2021, Adaptive Denoising via GainTuning",
+                "arXiv:2106.10199 Ben Zaken et al. 2022, BitFit: Simple Parameter-efficient "
+                "Fine-tuning for Transformer-based Masked Language-models",
+            ),
+        ),
+        AdapterSpec(
             name="style-inject",
             target="graftwork.adapters.style_inject:StyleInject",
             config="graftwork.adapters.style_inject:StyleInjectConfig",

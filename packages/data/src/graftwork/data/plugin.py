@@ -5,7 +5,7 @@ from graftwork.core import DatasetSpec, hookimpl
 
 @hookimpl
 def datasets() -> list[DatasetSpec]:
-    """The data sets of text-to-image backbones."""
+    """Of text-to-image backbones, and of raw-video denoisers."""
     return [
         DatasetSpec(
             name="subject",
@@ -21,5 +21,42 @@ def datasets() -> list[DatasetSpec]:
             config="graftwork.data.image_folder:ImageFolderConfig",
             summary="images with captions in .txt files or metadata.jsonl",
             task="text-to-image",
+        ),
+        DatasetSpec(
+            name="raw-photographs",
+            target="graftwork.data.raw.photograph_set:RawPhotographs",
+            config="graftwork.data.raw.photograph_set:RawPhotographsConfig",
+            summary="photographs of other wheels as noisy raw clips of a moving camera",
+            task="raw-video",
+            extra="raw",
+        ),
+        DatasetSpec(
+            name="raw-clips",
+            target="graftwork.data.raw.clip_set:RawClips",
+            config="graftwork.data.raw.clip_set:RawClipsConfig",
+            summary="your own raw clips in folders: TIFF, PNG or DNG frames",
+            task="raw-video",
+        ),
+        DatasetSpec(
+            name="crvd",
+            target="graftwork.data.raw.crvd_set:CRVD",
+            config="graftwork.data.raw.crvd_set:CRVDConfig",
+            summary="CRVD: eleven indoor scenes at five ISOs, with truth",
+            task="raw-video",
+            cites=(
+                "arXiv:2003.14013 Yue et al. 2020, Supervised Raw Video Denoising with "
+                "a Benchmark Dataset on Dynamic Scenes",
+            ),
+        ),
+        DatasetSpec(
+            name="recrvd",
+            target="graftwork.data.raw.recrvd_set:ReCRVD",
+            config="graftwork.data.raw.recrvd_set:ReCRVDConfig",
+            summary="ReCRVD: 120 recaptured scenes, with truth",
+            task="raw-video",
+            cites=(
+                "arXiv:2305.00767 Yue et al. 2023, RViDeformer: Efficient Raw Video "
+                "Denoising Transformer with a Larger Benchmark Dataset",
+            ),
         ),
     ]

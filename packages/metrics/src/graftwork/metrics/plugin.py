@@ -7,7 +7,7 @@ _CONFIG = "graftwork.metrics.features:FeatureConfig"
 
 @hookimpl
 def metrics() -> list[MetricSpec]:
-    """The metrics of text-to-image backbones, on image features."""
+    """Of text-to-image backbones, on image features; of raw-video denoisers, against the truth."""
     return [
         MetricSpec(
             name="kps",
@@ -38,5 +38,31 @@ def metrics() -> list[MetricSpec]:
             config=_CONFIG,
             summary="difference between samples of one prompt from several seeds",
             task="text-to-image",
+        ),
+        MetricSpec(
+            name="psnr",
+            target="graftwork.metrics.raw_quality:RawPSNR",
+            config="graftwork.metrics.raw_quality:QualityConfig",
+            summary="PSNR in dB of denoised raw frames",
+            task="raw-video",
+        ),
+        MetricSpec(
+            name="ssim",
+            target="graftwork.metrics.raw_quality:RawSSIM",
+            config="graftwork.metrics.raw_quality:QualityConfig",
+            summary="structural similarity of denoised raw frames",
+            task="raw-video",
+        ),
+        MetricSpec(
+            name="srgb-psnr",
+            target="graftwork.metrics.raw_quality:SRGBPSNR",
+            summary="PSNR in dB of denoised frames through graftwork-isp-1",
+            task="raw-video",
+        ),
+        MetricSpec(
+            name="temporal-psnr",
+            target="graftwork.metrics.raw_quality:TemporalPSNR",
+            summary="PSNR in dB of the change from frame to frame: low where a film flickers",
+            task="raw-video",
         ),
     ]

@@ -12,10 +12,14 @@ class Loss(ABC):
 
     `needs` names the optional fields of the step that this loss reads, so that a backbone
     computes no forward pass that nobody uses. A diffusion step (`DenoisingStep`) knows
-    "prediction", "negative" and "free" (the pair `adapted_free`, `frozen_free`).
+    "prediction", "negative" and "free" (the pair `adapted_free`, `frozen_free`); a step of a
+    raw-video denoiser "prediction" and "neighbours".
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"prediction"})
+    progress: float = 0.0
+    """How much of the training is done, from 0 to 1; set before every call, for losses that
+    change on the way."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -70,17 +70,29 @@ class Task(ABC):
             GraftworkError: the settings do not fit the data or the backbone.
         """
 
+    resumes: ClassVar[bool] = False
+    """Whether `sample` goes on with what an interrupted call left in `out`, and refuses a folder
+    that is in use for something else; without it `out` is always a new folder."""
+
     @abstractmethod
     def sample(
-        self, evaluation: Evaluation, inputs: Sequence[Path], settings: Any, out: Path
+        self,
+        evaluation: Evaluation,
+        inputs: Sequence[Path],
+        settings: Any,
+        out: Path,
+        *,
+        identity: str,
     ) -> str:
-        """Put adapted weights to use: write `out`, a folder that does not exist yet.
+        """Put adapted weights to use.
 
         Args:
             evaluation: of the trained run.
             inputs: the files that the person names, if the task takes any.
             settings: the flags of the command.
-            out: where to write.
+            out: the folder to write.
+            identity: the run and the weight of its adapters; with `inputs` and `settings` it
+                decides the result.
 
         Returns:
             One line that says what was written.

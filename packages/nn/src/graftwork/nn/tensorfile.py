@@ -22,8 +22,8 @@ def keys(path: Path) -> list[str]:
         return []
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a file, and its metadata.
+def read(path: Path, what: str = "adapter") -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file, and its metadata. An error asks to copy `what` again.
 
     Raises:
         GraftworkError: it is missing or cut short, or a number in it is not finite.
@@ -34,7 +34,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = dict(file.metadata() or {})
     except (OSError, SafetensorError, ValueError) as error:
         raise GraftworkError(
-            f"{path}: missing, cut short or altered; copy the adapter again"
+            f"{path}: missing, cut short or altered; copy the {what} again"
         ) from error
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from graftwork.testing.losses import LossSuite
     from graftwork.testing.metrics import MetricSuite
     from graftwork.testing.plugins import PluginSuite
+    from graftwork.testing.raw_video import (
+        RawDenoiserSuite,
+        RawLossSuite,
+        RawMetricSuite,
+        RawVideosSuite,
+    )
     from graftwork.testing.text_to_image import TextToImageSuite
     from graftwork.testing.tokens import TokenSuite
     from graftwork.testing.toy_data import ToyDataset
@@ -32,6 +38,10 @@ _HOME = {
     "LossSuite": "losses",
     "MetricSuite": "metrics",
     "PluginSuite": "plugins",
+    "RawDenoiserSuite": "raw_video",
+    "RawLossSuite": "raw_video",
+    "RawMetricSuite": "raw_video",
+    "RawVideosSuite": "raw_video",
     "TextToImageSuite": "text_to_image",
     "TokenSuite": "tokens",
     "ToyDataset": "toy_data",
@@ -46,6 +56,10 @@ __all__ = [
     "LossSuite",
     "MetricSuite",
     "PluginSuite",
+    "RawDenoiserSuite",
+    "RawLossSuite",
+    "RawMetricSuite",
+    "RawVideosSuite",
     "TextToImageSuite",
     "TokenSuite",
     "ToyDataset",

@@ -148,8 +148,12 @@ class LossSuite(PluginSuite):
         """
         loss = self.loss()
         step = self.step(variant, loss.needs)
-        tensors = {k: v for k, v in vars(step).items() if isinstance(v, Tensor)}
-        doubled = {name: torch.cat([tensor, tensor]) for name, tensor in tensors.items()}
+        doubled: dict[str, Any] = {}
+        for name, value in vars(step).items():
+            if isinstance(value, Tensor):
+                doubled[name] = torch.cat([value, value])
+            elif isinstance(value, tuple):  # something of each example
+                doubled[name] = value + value
         twice = loss(dataclasses.replace(step, **doubled))
         agree(twice, loss(step), tolerance=1e-9, remedy="take the mean over the batch")
 

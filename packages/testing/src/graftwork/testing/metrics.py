@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -38,7 +38,7 @@ class MetricSuite(PluginSuite):
         metric: Metric = self.record.load()(self.parsed())
         return metric
 
-    def evaluation(self, outcome: Outcome = "ordinary", *, features: bool = True) -> ToyEvaluation:
+    def evaluation(self, outcome: Outcome = "ordinary", *, features: bool = True) -> Any:
         """What the metric is asked about; override for another kind of task."""
         return ToyEvaluation(outcome, features=features)
 

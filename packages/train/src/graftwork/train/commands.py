@@ -76,6 +76,7 @@ def sample(
         out: a new folder for what is made; samples-1, -2, ... in the run folder by default.
         overrides: settings of the task.
     """
+    from graftwork.nn.task import Task
     from graftwork.train.run import Run, refuse_taken
     from graftwork.train.sampling import read_flags
     from graftwork.train.session import open_session
@@ -86,11 +87,14 @@ def sample(
     settings = read_flags(run.file.task, overrides)
     adapter = run.trained()
     folder = out or _free(run.folder / "samples")
-    refuse_taken(folder, resumable=False)
+    task: Task = run.file.task.load()()
+    if not task.resumes:
+        refuse_taken(folder, resumable=False)
     session = open_session(run.file, adapter=adapter)
     session.adapters.train(False)
     session.adapters.weigh(weight)
-    print(session.task.sample(session.evaluation, inputs, settings, folder))
+    identity = f"{run.folder.resolve()} {weight:g}"
+    print(task.sample(session.evaluation, inputs, settings, folder, identity=identity))
 
 
 @contextmanager

@@ -35,7 +35,6 @@ class Session:
     backbone: Backbone
     data: Dataset
     adapters: Adapters
-    task: Task
     evaluation: Evaluation
     metrics: Mapping[str, Metric]
 
@@ -87,7 +86,6 @@ def open_session(
         backbone=backbone,
         data=data,
         adapters=adapters,
-        task=task,
         evaluation=task.evaluation(backbone, data, file.evaluate, cache=cache),
         metrics={metric.kind: metric.build() for metric in file.metric},
     )

@@ -44,7 +44,13 @@ class DrawingPictures(Task):
         return ImageEvaluation(backbone, data, settings, cache=cache)
 
     def sample(
-        self, evaluation: Evaluation, inputs: Sequence[Path], settings: Drawing, out: Path
+        self,
+        evaluation: Evaluation,
+        inputs: Sequence[Path],
+        settings: Drawing,
+        out: Path,
+        *,
+        identity: str,
     ) -> str:
         """Draw: a PNG for each prompt and seed, and `grid.png` with all of them."""
         assert isinstance(evaluation, ImageEvaluation)

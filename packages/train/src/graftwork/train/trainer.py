@@ -87,6 +87,8 @@ class Trainer:
             processes=accelerator.num_processes,
         )
         made = session.backbone.step(self.examples, indices, needs=self.needs, generator=generator)
+        for _, loss in self.losses.values():
+            loss.progress = step / session.file.train.steps
         return {kind: loss(made) for kind, (_, loss) in self.losses.items()}
 
     def _told(self, rates: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,105 @@
+"""A person's own clips as a set to train and to judge on."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+from graftwork.core.config import config
+from graftwork.core.errors import GraftworkError
+from graftwork.data.raw.file_set import FileVideos, file_clips
+from graftwork.raw.content import Content
+from graftwork.raw.files.folder_clip import FileClip, open_folder
+from graftwork.raw.pair import ClipPair, captured, noised
+from graftwork.raw.sensor_file import load_sensor
+
+NOISY, TRUTH = "noisy", "truth"
+
+
+@config
+class RawClipsConfig:
+    """Settings of raw clips in folders."""
+
+    path: str
+    """A folder with a folder for each clip. A clip's frames lie in it, or in `noisy` and `truth`
+    inside it."""
+
+    frames: Literal["noisy", "clean"]
+    """What the frames hold. ``noisy``: a camera's own noise, and nothing is added. ``clean``: no
+    noise, and that of `isos` is added for training."""
+
+    isos: tuple[int, ...] = ()
+    """The ISO that noisy clips were taken at, one for all of them, absent to estimate their noise;
+    or those whose noise clean clips get."""
+
+    sensor: str | None = None
+    """A shipped sensor or a TOML file; absent for `sensor.toml` in `path`."""
+
+    test_path: str | None = None
+    """A folder of the same form with the clips to judge on; absent for those of training."""
+
+
+class RawClips(FileVideos):
+    """Clips in folders: numbered TIFF, PNG or DNG frames."""
+
+    def __init__(self, settings: RawClipsConfig) -> None:
+        self.settings = settings
+        self._folder = Path(settings.path)
+        sensor = settings.sensor or str(self._folder / "sensor.toml")
+        self._sensor = load_sensor(sensor)
+        self._isos = _isos(settings)
+        folders = _folders(self._folder)
+        self._clips = list(product(folders, self._isos))
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def pair(self, index: int, draw: int = 0) -> ClipPair:
+        """One clip at one ISO; of captured clips there is one realisation."""
+        folder, iso = self._clips[index]
+        if self.settings.frames == "clean":
+            clean = open_folder(folder, self._sensor, content=Content.CLEAN)
+            assert iso is not None
+            return noised(clean, iso, seed=draw * len(self) + index)
+        inner = folder / NOISY if (folder / NOISY).is_dir() else folder
+        noisy = open_folder(inner, self._sensor, content=Content.CAPTURED, iso=iso)
+        if not (folder / TRUTH).is_dir():
+            return captured(noisy)
+        return captured(noisy, open_folder(folder / TRUTH, self._sensor, content=Content.CLEAN))
+
+    def held_out(self) -> "RawClips | None":
+        """The clips of `test_path`."""
+        own = self.settings
+        if own.test_path is None:
+            return None
+        sensor = own.sensor or str(self._folder / "sensor.toml")
+        test = RawClipsConfig(path=own.test_path, frames=own.frames, isos=own.isos, sensor=sensor)
+        return RawClips(test)
+
+    def files(self) -> Iterator[FileClip]:
+        """Every noisy clip and truth."""
+        for index in range(len(self)):
+            pair = self.pair(index)
+            yield from file_clips(pair.noisy, pair.truth)
+
+
+def _isos(settings: RawClipsConfig) -> tuple[int | None, ...]:
+    if settings.frames == "clean" and not settings.isos:
+        raise GraftworkError(
+            "data.isos: is empty, and clean frames get noise; name the ISOs, as [1600, 6400]"
+        )
+    if settings.frames == "noisy" and len(settings.isos) > 1:
+        raise GraftworkError(
+            f"data.isos: {list(settings.isos)}: noisy clips were taken at one ISO; name that, and "
+            "make a set for each"
+        )
+    return settings.isos or (None,)
+
+
+def _folders(path: Path) -> list[Path]:
+    if not path.is_dir():
+        raise GraftworkError(f"{path}: no such folder; check data.path")
+    found = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    if not found:
+        raise GraftworkError(f"{path}: holds no folder of frames; make one for each clip")
+    return found

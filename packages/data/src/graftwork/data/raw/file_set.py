@@ -1,0 +1,45 @@
+"""Sets of clips whose frames lie in files: what checks and identifies them."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+
+from graftwork.raw.clip import RawClip
+from graftwork.raw.files.folder_clip import FileClip
+from graftwork.raw.videos import RawVideos
+
+
+class FileVideos(RawVideos):
+    """Clips of files, read frame by frame when asked for."""
+
+    @abstractmethod
+    def files(self) -> Iterator[FileClip]:
+        """Every clip of the set, noisy ones and truths."""
+
+    def check(self) -> None:
+        """Open every clip, and look at its first frame and at the size of all.
+
+        Raises:
+            GraftworkError: naming the file that cannot be used.
+        """
+        for index in range(len(self)):
+            self.pair(index)
+
+    def hash(self) -> str:
+        """Hash of the names and sizes of all files and the bytes of each clip's first frame; the
+        bytes of all would take as long to read as a training."""
+        digest = hashlib.sha256()
+        for clip in self.files():
+            for path in clip.paths:
+                digest.update(f"{path.name} {path.stat().st_size};".encode())
+            digest.update(clip.paths[0].read_bytes())
+            digest.update(f"{clip.sensor} {clip.iso}".encode())
+        return digest.hexdigest()
+
+
+def file_clips(*clips: RawClip | None) -> Iterator[FileClip]:
+    """Those of some clips that lie in files as they are, the ones below a crop included."""
+    for clip in clips:
+        below = getattr(clip, "clip", getattr(clip, "clean", clip))
+        if isinstance(below, FileClip):
+            yield below

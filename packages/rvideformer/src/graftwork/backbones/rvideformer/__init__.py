@@ -1,0 +1,1 @@
+"""RViDeformer, a transformer that denoises raw video, as a backbone."""
