@@ -121,7 +121,7 @@ class RawEvaluation(Evaluation):
             frozen=self._strip([(clip.noisy, clip.restored) for clip in before], before),
             adapted=self._strip([(clip.restored, clip.truth) for clip in after], after),
             columns=2,
-            rows={"Denoised: from left to right it should near the last": names},
+            rows={"Noisy, frozen, adapted, truth": names},
             note=(
                 "From left to right: the noisy input, the frozen model, the adapted model, the "
                 f"truth. Middle frames through {NAME}, {self.settings.exposure:g} times brighter."

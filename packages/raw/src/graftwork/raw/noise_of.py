@@ -25,9 +25,9 @@ def noise_of(clip: RawClip) -> Noise:
     try:
         noise = estimate_noise(clip).noise
     except GraftworkError as error:
-        raise GraftworkError(
-            f"{error}; or calibrate the sensor '{clip.sensor.name}' and give the ISO"
-        ) from error
+        isos = ", ".join(map(str, clip.sensor.isos))
+        calibrated = f"name its ISO, one of {isos}" if isos else "calibrate the sensor"
+        raise GraftworkError(f"{error}; or {calibrated}") from error
     warnings.warn(
         f"{clip.name}: no calibrated ISO; its noise is estimated as a = {noise.a:.3g} DN, "
         f"b = {noise.b:.3g} DN²",

@@ -10,7 +10,7 @@ from graftwork.core.config import as_dict, parse
 from graftwork.core.errors import GraftworkError
 from graftwork.core.records import Record
 
-_PATHS = ("path", "features", "config", "masks")
+_PATHS = ("path", "features", "config", "masks", "sensor", "test_path")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,8 +87,8 @@ def sensing(settings: RViDeformerSettings) -> Sensing:
         return Blind()
     if settings.input == "stabilised":
         return Stabilised()
-    sensor = load_sensor(settings.reference)
-    return Matched(sensor.noise(settings.reference_iso), sensor)
+    sensor = load_sensor(settings.reference or "crvd")
+    return Matched(sensor.noise(settings.reference_iso or 6400), sensor)
 
 
 def _span(like: Tensor, sensor: Sensor) -> Float[Tensor, "4 1 1"]:

@@ -45,8 +45,15 @@ class RViDeformerSettings(TinyRViDeformerConfig):
     a transform that makes their noise 1 everywhere (``stabilised``); or the frames moved so that
     their noise is the one that a blind network was trained with (``matched``, without training)."""
 
-    reference: str = "crvd"
-    """``matched``: the sensor that the network was trained for."""
+    reference: str | None = None
+    """``matched``: the sensor that the network was trained for; absent for crvd."""
 
-    reference_iso: Annotated[int, Gt(0)] = 6400
-    """``matched``: the ISO of that sensor whose noise the network is shown."""
+    reference_iso: Annotated[int, Gt(0)] | None = None
+    """``matched``: the ISO of that sensor whose noise the network is shown; absent for 6400."""
+
+    def __post_init__(self) -> None:
+        if self.input != "matched" and (self.reference or self.reference_iso):
+            raise ValueError(
+                f"reference: has no part in the input '{self.input}'; take it out, or choose "
+                "'matched'"
+            )
