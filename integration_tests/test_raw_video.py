@@ -1,6 +1,7 @@
 """Raw video from the command line: a denoiser adapted to a sensor, judged, used and searched."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,17 @@ def test_it_merges_into_a_network_of_its_own(place: Path, run: Path, graftwork: 
     assert not torch.equal(merged.conv_first.weight, fresh.conv_first.weight)
 
 
+@pytest.fixture
+def _own_ray() -> Iterator[None]:
+    """No Ray of another module, whose workers know other plugins, and none left behind."""
+    import ray
+
+    ray.shutdown()
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("_own_ray")
 def test_adapters_are_searched(place: Path, graftwork: Any) -> None:
     document = tomllib.loads((place / "run.toml").read_text())
     document["train"]["steps"] = 2

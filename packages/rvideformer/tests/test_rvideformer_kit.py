@@ -51,3 +51,8 @@ class TestStabilised(Small):
 
 class TestMatched(Small):
     given = {"input": "matched", "reference_iso": 12800}
+
+
+class TestTiny(RawDenoiserSuite):
+    name = "tiny-rvideformer"
+    settings = {"frames": 3, "patch": 32, "tile": 80}

@@ -1,4 +1,4 @@
-"""What this distribution registers: a raw-video backbone, and its packed layers as sites."""
+"""What this distribution registers: the raw-video backbones, and their packed layers as sites."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,12 +14,21 @@ _CITES = (
 
 @hookimpl
 def backbones() -> Iterable[BackboneSpec]:
-    """rvideformer."""
+    """rvideformer, tiny-rvideformer."""
     yield BackboneSpec(
         name="rvideformer",
         target=f"{_HERE}.backbone:RViDeformerBackbone",
         config=f"{_HERE}.settings:RViDeformerSettings",
         summary="RViDeformer T, S, M or L from a file, or with fresh weights",
+        task="raw-video",
+        default_loss="l1-raw",
+        cites=_CITES,
+    )
+    yield BackboneSpec(
+        name="tiny-rvideformer",
+        target=f"{_HERE}.tiny:TinyRViDeformer",
+        config=f"{_HERE}.settings:TinyRViDeformerConfig",
+        summary="a small RViDeformer whose weights ship with the package; for CPUs",
         task="raw-video",
         default_loss="l1-raw",
         cites=_CITES,

@@ -20,7 +20,7 @@ class TinyRViDeformerConfig:
     orient: bool = True
     """Whether training examples are flipped and transposed, colours kept."""
 
-    tile: Annotated[int, Ge(64)] = 64
+    tile: Annotated[int, Ge(32)] = 64
     """Side of the tiles in packed pixels that a frame is denoised in."""
 
     overlap: Annotated[int, Ge(0)] = 8
