@@ -131,13 +131,3 @@ class TestPlainStyleInject(AdapterSuite):
 
 class TestAffine(AdapterSuite):
     name = "affine"
-
-
-class TestGains(AdapterSuite):
-    name = "affine"
-    settings = {"offset": False}
-
-
-class TestOffsets(AdapterSuite):
-    name = "affine"
-    settings = {"gain": False}

@@ -28,7 +28,8 @@ def test_every_record_loads_a_documented_dataset(registry):
 
 
 def test_names(registry):
-    assert registry.names("datasets") == ("image-folder", "subject")
+    names = ("crvd", "image-folder", "raw-clips", "raw-photographs", "recrvd", "subject")
+    assert registry.names("datasets") == names
 
 
 def test_the_plugin_is_light():

@@ -41,16 +41,8 @@ class Small(RawDenoiserSuite):
         return super().parsed(**{**small, **self.given, **changes})
 
 
-class TestBlind(Small):
-    pass
-
-
 class TestStabilised(Small):
     given = {"input": "stabilised"}
-
-
-class TestMatched(Small):
-    given = {"input": "matched", "reference_iso": 12800}
 
 
 class TestTiny(RawDenoiserSuite):

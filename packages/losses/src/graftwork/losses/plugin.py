@@ -66,6 +66,10 @@ _RAW_VIDEO = [
         target="graftwork.losses.restoration:L1Stabilised",
         summary="absolute error of raw frames in units of their noise",
         task="raw-video",
+        cites=(
+            "arXiv:2010.06935 Wang et al. 2020, Practical Deep Raw Image Denoising on Mobile "
+            "Devices",
+        ),
     ),
     LossSpec(
         name="charbonnier",
