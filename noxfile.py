@@ -64,7 +64,13 @@ def tests(session: nox.Session) -> None:
     install_all(session, tested=True)
     paths = [arg for arg in session.posargs if Path(arg.split("::")[0]).exists()]
     folders = [str(each.tests) for each in EVERY if each.tests.is_dir()] + ["tools/tests"]
-    pytest(session, *([] if paths else folders), *session.posargs, checked=EVERY)
+    if session.posargs:
+        pytest(session, *([] if paths else folders), *session.posargs, checked=EVERY)
+        return
+    # A process for each core, each with one thread: most tests are too small for two.
+    session.install(*PINNED, "pytest-xdist")
+    spread = ("-n", str(os.cpu_count() or 1), "--dist", "loadscope")
+    pytest(session, *spread, *folders, checked=EVERY, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
