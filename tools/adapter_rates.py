@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from adapters_study.results import trials
+from search_results import trials
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 SEED = 3  # none of the study's

@@ -7,13 +7,12 @@ python tools/study_adapters.py runs/adapters
 
 import argparse
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
 from adapters_study.picture import Mark, draw, front
-from adapters_study.results import Trial, trials
+from search_results import Trial, deviation, mean, spread, trials
 
 PAGE = Template((Path(__file__).parent / "adapters_study" / "page.md").read_text(encoding="utf-8"))
 OUT_OF_BUDGET = ("ia3", "full", "textual-inversion")
@@ -28,7 +27,7 @@ def main() -> int:
     arguments = parser.parse_args()
     by_subject: dict[str, dict[str, list[Trial]]] = {}
     for trial in sorted(trials(arguments.search), key=order):
-        by_subject.setdefault(trial.subject, {}).setdefault(trial.adapter, []).append(trial)
+        by_subject.setdefault(subject(trial), {}).setdefault(trial.adapter, []).append(trial)
     marks = {subject: [mark(rows) for rows in own.values()] for subject, own in by_subject.items()}
     draw(marks, arguments.picture)
     arguments.page.write_text(page(arguments.search, by_subject, marks), encoding="utf-8")
@@ -37,7 +36,12 @@ def main() -> int:
 
 
 def order(trial: Trial) -> tuple[str, bool, str]:
-    return trial.subject, not in_budget(trial.adapter), trial.adapter
+    return subject(trial), not in_budget(trial.adapter), trial.adapter
+
+
+def subject(trial: Trial) -> str:
+    word: str = trial.run["data"]["class_word"]
+    return word
 
 
 def in_budget(adapter: str) -> bool:
@@ -67,7 +71,7 @@ def page(
     return PAGE.substitute(
         {f"table_{subject}": quality_table(own) for subject, own in by_subject.items()},
         costs="\n".join(cost_rows),
-        seeds=", ".join(str(trial.seed) for trial in next(iter(first.values()))),
+        seeds=", ".join(str(trial.run["seed"]) for trial in next(iter(first.values()))),
         minutes=f"{seconds / 60:.0f}",
         fronts="\n".join(
             f"- {subject}: {', '.join(f'`{m.label}`' for m in front(own))}"
@@ -96,18 +100,6 @@ def cost_row(trial: Trial, costs: Sequence[Mapping[str, float]]) -> str:
         f"| {trial.adapter} | {trial.parameters:,} | {trial.rate:g} | {cost['ms']:.0f} | "
         f"{cost['kept']:.1f} |"
     )
-
-
-def spread(rows: Sequence[Trial], metric: str) -> str:
-    return f"{mean(rows, metric):.3f} ± {deviation(rows, metric):.3f}"
-
-
-def mean(rows: Sequence[Trial], metric: str) -> float:
-    return statistics.mean(row.metrics[metric] for row in rows)
-
-
-def deviation(rows: Sequence[Trial], metric: str) -> float:
-    return statistics.stdev(row.metrics[metric] for row in rows)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from denoising_study.classical import METHODS, SPAN
+from denoising_study.judged import Given, clip, planes
 from graftwork.core import registry
 from graftwork.core.config import parse
 from graftwork.data.raw.photograph_set import RawPhotographs, RawPhotographsConfig
@@ -26,8 +27,6 @@ from graftwork.metrics.raw_quality import QualityConfig, RawPSNR, RawSSIM
 from graftwork.raw.denoiser import RawDenoiser
 from graftwork.raw.evaluation import Restored
 from graftwork.raw.isp import render
-from graftwork.raw.levels import normalise
-from graftwork.raw.mosaic import pack
 from graftwork.raw.noise_model import Noise
 from graftwork.raw.noise_of import noise_of
 from graftwork.raw.pair import ClipPair
@@ -38,16 +37,6 @@ PICTURE = Path("docs/pictures/denoising.png")
 OURS = "tiny-rvideformer"
 SHOWN = 64
 """Side in packed pixels of what the picture shows."""
-
-
-class Given:
-    """Clips with what one method made of them, for the metrics to look at."""
-
-    def __init__(self, clips: Sequence[Restored]) -> None:
-        self.restored = clips
-
-    def clips(self, *, adapted: bool) -> Sequence[Restored]:
-        return self.restored
 
 
 def main() -> int:
@@ -110,25 +99,6 @@ def bm3d(clip: Tensor, noise: Noise) -> Tensor:
     restored = [torch.from_numpy(filtered(x.numpy(), 1.0)).float() for x in stable.flatten(0, 1)]
     restored = torch.stack(restored).view_as(stable)
     return destabilise(restored, noise, inverse="unbiased") / SPAN
-
-
-def planes(pair: ClipPair, *, truth: bool = False) -> Tensor:
-    """A clip's frames, packed, black at 0 and white at 1."""
-    given = pair.truth if truth else pair.noisy
-    assert given is not None
-    sensor = given.sensor
-    return normalise(pack(given.frames(0, len(given)), sensor.pattern), sensor, negatives="keep")
-
-
-def clip(pair: ClipPair, restored: Tensor) -> Restored:
-    return Restored(
-        name=pair.noisy.name,
-        iso=pair.noisy.iso,
-        sensor=pair.noisy.sensor,
-        noisy=planes(pair),
-        truth=planes(pair, truth=True),
-        restored=restored,
-    )
 
 
 def middle(given: Restored) -> Restored:
