@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from graftwork.data.raw.crvd import FRAMES as CRVD_FRAMES
 from graftwork.data.raw.recrvd import FRAMES as RECRVD_FRAMES
@@ -60,6 +61,38 @@ class TestCleanClips(RawVideosSuite):
         write_clip(folder / "a", [mosaic(0), mosaic(1)], SENSOR)
         (folder / "a" / "sensor.toml").rename(folder / "sensor.toml")
         return {"path": str(folder), "frames": "clean", "isos": [1600, 6400]}
+
+
+def picture(path: Path, seed: int, side: int) -> None:
+    """A smooth coloured picture."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 6, 6, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = (fine[0] * 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(path)
+
+
+class TestOrdinaryClips(RawVideosSuite):
+    name = "raw-clips"
+
+    def make(self, folder: Path):
+        for clip in ("train/a", "test/b"):
+            for frame in range(8, 11):
+                picture(folder / clip / f"{frame}.png", frame + len(clip), 65)
+        settings = {"frames": "ordinary", "isos": [1600], "sensor": "crvd"}
+        return settings | {"path": str(folder / "train"), "test_path": str(folder / "test")}
+
+
+class TestOwnPhotographs(RawVideosSuite):
+    name = "raw-photographs"
+    settings = {"isos": [3200], "frames": 2, "side": 64, "places": 1}
+
+    def make(self, folder: Path):
+        picture(folder / "train" / "one.png", 0, 120)
+        picture(folder / "train" / "two.jpg", 1, 130)
+        picture(folder / "test" / "three.png", 2, 120)
+        return {"path": str(folder / "train"), "test_path": str(folder / "test")}
 
 
 class TestCRVD(RawVideosSuite):

@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from graftwork.core.config import config
+from graftwork.core.config import Gt, Le, config
 from graftwork.core.errors import GraftworkError
-from graftwork.data.raw.file_set import FileVideos, file_clips
+from graftwork.data.images import SUFFIXES
+from graftwork.data.raw.file_set import FileVideos, OnDisk, file_clips
+from graftwork.data.raw.mosaicking import UnprocessedClip
+from graftwork.raw.clip import RawClip
 from graftwork.raw.content import Content
-from graftwork.raw.files.folder_clip import FileClip, open_folder
+from graftwork.raw.files.folder_clip import open_folder
+from graftwork.raw.files.sequence import find_frames
 from graftwork.raw.pair import ClipPair, captured, noised
 from graftwork.raw.sensor_file import load_sensor
 
@@ -24,13 +28,18 @@ class RawClipsConfig:
     """A folder with a folder for each clip. A clip's frames lie in it, or in `noisy` and `truth`
     inside it."""
 
-    frames: Literal["noisy", "clean"]
+    frames: Literal["noisy", "clean", "ordinary"]
     """What the frames hold. ``noisy``: a camera's own noise, and nothing is added. ``clean``: no
-    noise, and that of `isos` is added for training."""
+    noise, and that of `isos` is added for training. ``ordinary``: no raw numbers but the pictures
+    (PNG, JPEG, ...) of an ordinary film; they are unprocessed, and noise is added as to clean
+    ones."""
 
     isos: tuple[int, ...] = ()
     """The ISO that noisy clips were taken at, one for all of them, absent to estimate their noise;
-    or those whose noise clean clips get."""
+    or those whose noise clean and ordinary clips get."""
+
+    exposure: Annotated[float, Gt(0), Le(1)] = 0.4
+    """Of ordinary clips: the share of the sensor's range that white fills."""
 
     sensor: str | None = None
     """A shipped sensor or a TOML file; absent for `sensor.toml` in `path`."""
@@ -40,7 +49,7 @@ class RawClipsConfig:
 
 
 class RawClips(FileVideos):
-    """Clips in folders: numbered TIFF, PNG or DNG frames."""
+    """Clips in folders: numbered TIFF, PNG or DNG frames, or ordinary pictures."""
 
     def __init__(self, settings: RawClipsConfig) -> None:
         self.settings = settings
@@ -57,10 +66,9 @@ class RawClips(FileVideos):
     def pair(self, index: int, draw: int = 0) -> ClipPair:
         """One clip at one ISO; of captured clips there is one realisation."""
         folder, iso = self._clips[index]
-        if self.settings.frames == "clean":
-            clean = open_folder(folder, self._sensor, content=Content.CLEAN)
+        if self.settings.frames != "noisy":
             assert iso is not None
-            return noised(clean, iso, seed=draw * len(self) + index)
+            return noised(self._clean(folder), iso, seed=draw * len(self) + index)
         inner = folder / NOISY if (folder / NOISY).is_dir() else folder
         noisy = open_folder(inner, self._sensor, content=Content.CAPTURED, iso=iso)
         if not (folder / TRUTH).is_dir():
@@ -73,10 +81,23 @@ class RawClips(FileVideos):
         if own.test_path is None:
             return None
         sensor = own.sensor or str(self._folder / "sensor.toml")
-        test = RawClipsConfig(path=own.test_path, frames=own.frames, isos=own.isos, sensor=sensor)
+        test = RawClipsConfig(
+            path=own.test_path,
+            frames=own.frames,
+            isos=own.isos,
+            exposure=own.exposure,
+            sensor=sensor,
+        )
         return RawClips(test)
 
-    def files(self) -> Iterator[FileClip]:
+    def _clean(self, folder: Path) -> RawClip:
+        if self.settings.frames == "clean":
+            return open_folder(folder, self._sensor, content=Content.CLEAN)
+        pictures = find_frames(folder, SUFFIXES)
+        exposure = self.settings.exposure
+        return UnprocessedClip(pictures, self._sensor, exposure=exposure, name=str(folder))
+
+    def files(self) -> Iterator[OnDisk]:
         """Every noisy clip and truth."""
         for index in range(len(self)):
             pair = self.pair(index)
@@ -84,9 +105,10 @@ class RawClips(FileVideos):
 
 
 def _isos(settings: RawClipsConfig) -> tuple[int | None, ...]:
-    if settings.frames == "clean" and not settings.isos:
+    if settings.frames != "noisy" and not settings.isos:
         raise GraftworkError(
-            "data.isos: is empty, and clean frames get noise; name the ISOs, as [1600, 6400]"
+            f"data.isos: is empty, and {settings.frames} frames get noise; name the ISOs, as "
+            "[1600, 6400]"
         )
     if settings.frames == "noisy" and len(settings.isos) > 1:
         raise GraftworkError(

@@ -8,8 +8,7 @@ from typing import Literal
 from graftwork.core.config import config
 from graftwork.core.errors import GraftworkError
 from graftwork.data.raw.crvd import ISOS, SHOTS, TEST_SCENES, TRAIN_SCENES, crvd_indoor
-from graftwork.data.raw.file_set import FileVideos, file_clips
-from graftwork.raw.files.folder_clip import FileClip
+from graftwork.data.raw.file_set import FileVideos, OnDisk, file_clips
 from graftwork.raw.pair import ClipPair
 
 
@@ -58,7 +57,7 @@ class CRVD(FileVideos):
         own = self.settings
         return CRVD(CRVDConfig(path=own.path, isos=own.isos, split="test"))
 
-    def files(self) -> Iterator[FileClip]:
+    def files(self) -> Iterator[OnDisk]:
         """Shot 0 and the truth of every clip."""
         for index in range(len(self)):
             pair = self.pair(index)

@@ -4,16 +4,20 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
 
+from graftwork.data.raw.mosaicking import UnprocessedClip
 from graftwork.raw.clip import RawClip
 from graftwork.raw.files.folder_clip import FileClip
 from graftwork.raw.videos import RawVideos
+
+OnDisk = FileClip | UnprocessedClip
+"""A clip whose frames lie in files."""
 
 
 class FileVideos(RawVideos):
     """Clips of files, read frame by frame when asked for."""
 
     @abstractmethod
-    def files(self) -> Iterator[FileClip]:
+    def files(self) -> Iterator[OnDisk]:
         """Every clip of the set, noisy ones and truths."""
 
     def check(self) -> None:
@@ -37,9 +41,9 @@ class FileVideos(RawVideos):
         return digest.hexdigest()
 
 
-def file_clips(*clips: RawClip | None) -> Iterator[FileClip]:
+def file_clips(*clips: RawClip | None) -> Iterator[OnDisk]:
     """Those of some clips that lie in files as they are, the ones below a crop included."""
     for clip in clips:
         below = getattr(clip, "clip", getattr(clip, "clean", clip))
-        if isinstance(below, FileClip):
+        if isinstance(below, OnDisk):
             yield below

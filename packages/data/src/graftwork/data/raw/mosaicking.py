@@ -46,12 +46,12 @@ class UnprocessedClip(RawClip):
             size=(height // 2 * 2, width // 2 * 2),
         )
         self.exposure = exposure
-        self._paths = tuple(paths)
+        self.paths = tuple(paths)
 
     def frame(self, index: int) -> Float[Tensor, "height width"]:
         """The clean mosaic at `index` in DN, with fractions."""
         self.check_range(index, 1)
-        path = self._paths[index]
+        path = self.paths[index]
         picture = load_srgb(path)
         height, width = self.size
         if tuple(side // 2 * 2 for side in picture.shape[1:]) != self.size:

@@ -1,9 +1,11 @@
-"""Raw clips of photographs that come inside other wheels, as a set to train and to judge on."""
+"""Raw clips of photographs, of other wheels or one's own, as a set to train and to judge on."""
 
 import hashlib
 import random
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from itertools import product
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -12,8 +14,10 @@ from torch import Tensor
 
 from graftwork.core.config import Ge, Gt, Le, config
 from graftwork.core.errors import GraftworkError
+from graftwork.core.nearest import did_you_mean
+from graftwork.data.folder import list_folder, no_images
 from graftwork.data.raw.camera_path import camera_path
-from graftwork.data.raw.photographs import load_photograph, photograph, photographs
+from graftwork.data.raw.photographs import PHOTOGRAPHS, load_photograph, load_srgb, photographs
 from graftwork.data.raw.synthetic import SyntheticClip
 from graftwork.data.raw.unprocessing import unprocess
 from graftwork.raw.clip import MemoryClip
@@ -36,8 +40,15 @@ class RawPhotographsConfig:
     split: Literal["train", "test"] = "train"
     """The photographs of training, judged on those of the test, or these alone."""
 
+    path: str | None = None
+    """A folder of your own photographs to take instead: PNG, JPEG, ..., each at least half as
+    large again as `side`."""
+
+    test_path: str | None = None
+    """A folder of others to judge on; absent, with a `path`, for those of training."""
+
     photographs: tuple[str, ...] = ()
-    """Names of some of them; absent for all."""
+    """Names of some of them, of your own those of the files; absent for all."""
 
     places: Annotated[int, Ge(1)] = 2
     """Clips of each photograph, each with a camera path of its own; of the test there is one."""
@@ -70,8 +81,8 @@ class RawPhotographsConfig:
 class RawPhotographs(RawVideos):
     """Photographs unprocessed to raw, filmed by a moving camera, with noise added.
 
-    They are in the wheels of scikit-image and scikit-learn, which the extra `raw` brings. Figures
-    on them compare with no published ones.
+    They are in the wheels of scikit-image and scikit-learn, which the extra `raw` brings, or in a
+    folder of your own. Figures on them compare with no published ones.
     """
 
     def __init__(self, settings: RawPhotographsConfig) -> None:
@@ -85,9 +96,13 @@ class RawPhotographs(RawVideos):
             raise GraftworkError("data.response: give four factors above 0, of R, G, B, G")
         if settings.exposure[0] > settings.exposure[1]:
             raise GraftworkError("data.exposure: the first share is the larger; exchange them")
-        names = settings.photographs or tuple(one.name for one in photographs(settings.split))
+        self._pictures = _pictures(settings)
+        names = settings.photographs or tuple(self._pictures)
         for name in names:
-            photograph(name)
+            if name not in self._pictures:
+                raise GraftworkError(
+                    f"data.photographs: {name!r}: unknown{did_you_mean(name, self._pictures)}"
+                )
         places = range(settings.places if settings.split == "train" else 1)
         self._clips = list(product(names, places, settings.isos))
         self._full = lru_cache(maxsize=None)(self._make)
@@ -115,11 +130,12 @@ class RawPhotographs(RawVideos):
 
     def held_out(self) -> "RawPhotographs | None":
         """The photographs of the test."""
-        if self.settings.split == "test":
-            return None
         own = self.settings
+        if own.split == "test" or (own.path and not own.test_path):
+            return None
         test = RawPhotographsConfig(
             split="test",
+            path=own.test_path,
             sensor=own.sensor,
             isos=own.isos,
             frames=own.frames,
@@ -133,13 +149,13 @@ class RawPhotographs(RawVideos):
     def check(self) -> None:
         """Read every photograph once."""
         for name in dict.fromkeys(name for name, _, _ in self._clips):
-            load_photograph(name)
+            self._pictures[name]()
 
     def hash(self) -> str:
         """Hash of the photographs and of the settings."""
         digest = hashlib.sha256(f"{self.settings} {self._sensor}".encode())
         for name in dict.fromkeys(name for name, _, _ in self._clips):
-            digest.update(load_photograph(name).numpy().tobytes())
+            digest.update(self._pictures[name]().numpy().tobytes())
         return digest.hexdigest()
 
     def _true_sensor(self) -> Sensor:
@@ -162,7 +178,7 @@ class RawPhotographs(RawVideos):
         chance = random.Random(f"{name}/{place}")
         spot = (chance.random(), chance.random()) if place else (0.5, 0.5)
         clip = SyntheticClip(
-            unprocess(load_photograph(name)),
+            unprocess(self._pictures[name]()),
             path=camera_path(own.frames, seed=chance.getrandbits(32)),
             size=(own.side, own.side),
             sensor=sensor,
@@ -179,3 +195,18 @@ class RawPhotographs(RawVideos):
         black = black_map(sensor, *light.shape[-2:]).float()
         mosaics = black + light * (sensor.white_level - black)
         return MemoryClip(mosaics, sensor, content=Content.CLEAN, name=name)
+
+
+def _pictures(settings: RawPhotographsConfig) -> Mapping[str, Callable[[], Tensor]]:
+    """How each photograph is read, by name."""
+    if settings.test_path and not settings.path:
+        raise GraftworkError("data.test_path: stands alone; give data.path too, or leave both out")
+    if settings.path is None:
+        # Some may be named that are of the other side of the split.
+        of = PHOTOGRAPHS if settings.photographs else photographs(settings.split)
+        return {one.name: partial(load_photograph, one.name) for one in of}
+    folder = Path(settings.path)
+    listing = list_folder(folder)
+    if not listing.images:
+        raise no_images(folder, listing)
+    return {path.name: partial(load_srgb, path) for path in listing.images}

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from graftwork.core.config import config
-from graftwork.data.raw.file_set import FileVideos, file_clips
+from graftwork.data.raw.file_set import FileVideos, OnDisk, file_clips
 from graftwork.data.raw.recrvd import BORDER, SHOTS, recrvd_scene, recrvd_scenes
 from graftwork.raw.cropped import crop_pair
-from graftwork.raw.files.folder_clip import FileClip
 from graftwork.raw.orientation import Window
 from graftwork.raw.pair import ClipPair
 
@@ -53,7 +52,7 @@ class ReCRVD(FileVideos):
             return None
         return ReCRVD(ReCRVDConfig(path=self.settings.path, split="test"))
 
-    def files(self) -> Iterator[FileClip]:
+    def files(self) -> Iterator[OnDisk]:
         """Shot 0 and the truth of every clip."""
         for index in range(len(self)):
             pair = self.pair(index)

@@ -11,19 +11,19 @@ from graftwork.raw.files.frame_file import SUFFIXES
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 
 
-def find_frames(folder: Path) -> tuple[Path, ...]:
-    """The raw frames that lie directly in a folder, by the last number of their names.
+def find_frames(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> tuple[Path, ...]:
+    """The frames that lie directly in a folder, by the last number of their names.
 
-    A single frame needs no number. Hidden files and files of other kinds are passed over.
+    A single frame needs no number. Hidden files and files of other kinds than `suffixes`, by
+    default those of raw frames, are passed over.
 
     Raises:
         GraftworkError: no folder, no frame, a name without a number, or a missing number.
     """
-    frames = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES]
+    frames = [path for path in _entries(folder) if path.suffix.lower() in suffixes]
     if not frames:
-        raise GraftworkError(
-            f"{folder}: holds no raw frames; put some there ({', '.join(SUFFIXES)})"
-        )
+        kind = "raw frames" if suffixes == SUFFIXES else "pictures"
+        raise GraftworkError(f"{folder}: holds no {kind}; put some there ({', '.join(suffixes)})")
     if len(frames) == 1:
         return (frames[0],)
     return tuple(in_order({path: _number(path) for path in frames}, folder))
