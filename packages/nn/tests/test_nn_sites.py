@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from graftwork.core.errors import GraftworkError
+from graftwork.nn import graft
 from graftwork.nn.layers import as_site
 from graftwork.nn.match import all_sites
 
@@ -119,10 +121,11 @@ def test_attention_of_differing_widths_has_only_its_output():
         nn.Embedding(7, 4, max_norm=1.0),  # rewrites its weight in forward
         parametrizations.weight_norm(nn.Linear(3, 3)),  # computes its weight
         nn.ConvTranspose2d(3, 3, 3),
-        nn.LayerNorm(4),
+        nn.LayerNorm((2, 4)),  # scales two axes at once
+        nn.LayerNorm(4, elementwise_affine=False),
         nn.ReLU(),
     ],
-    ids=lambda layer: type(layer).__name__,
+    ids=repr,
 )
 def test_what_cannot_be_adapted_is_no_site(layer):
     assert as_site(layer, "layer") is None
@@ -158,11 +161,27 @@ def test_a_plugin_can_teach_a_layer(manager):
     manager.register(Plugin(), "mine")
     assert list(all_sites(nn.ModuleDict({"a": Mine(), "b": nn.Linear(2, 2)}))) == ["a", "b"]
 
-    from graftwork.nn import graft
-
     model = nn.ModuleDict({"a": Mine()})
     x = torch.randn(4, 2)
     before = model["a"](x)
     handle = graft(model, "scale", sites="a")
     scale = handle.sites["a"].scale
     torch.testing.assert_close(model["a"](x), before * scale.flatten())
+
+
+def test_norms_are_sites_for_those_who_ask() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.RMSNorm(3), nn.LayerNorm((2, 3)))
+    assert list(all_sites(model)) == ["0"]
+    norms = all_sites(model, norms=True)
+    assert list(norms) == ["0", "1", "2"]  # a weight over two axes is no column
+    assert [(site.rows, site.cols) for site in norms.values()] == [(3, 3), (3, 1), (3, 1)]
+    x = torch.randn(5, 3)
+    for site in (norms["1"], norms["2"]):
+        assert torch.equal(site.apply(x, 2 * site.weight(), site.bias), 2 * site.layer(x))
+
+
+def test_a_method_of_matrices_meets_no_norm() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
+    with pytest.raises(GraftworkError, match="'1' matches '1', which is not a layer"):
+        graft(model, "scale", sites="1")
+    assert list(graft(model, "scale", sites="*").sites) == ["0"]

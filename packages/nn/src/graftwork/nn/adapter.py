@@ -22,6 +22,8 @@ class Adapter(nn.Module, ABC):
     """
 
     mergeable: ClassVar[bool] = False
+    norms: ClassVar[bool] = False
+    """Whether the method can sit on norms; patterns name them to such a method alone."""
     no_decay: ClassVar[frozenset[str]] = frozenset()
     """Attributes whose parameters are exempt from weight decay: those that change nothing at a
     value other than zero, which decay would pull away from the backbone."""

@@ -131,7 +131,7 @@ def _spec(card: Card, folder: Path) -> Any:
 
 
 def _matching_sites(model: nn.Module, card: Card, folder: Path) -> dict[str, Site]:
-    sites = all_sites(model)
+    sites = all_sites(model, norms=True)
     for name, saved in card.sites.items():
         if name not in sites:
             raise GraftworkError(

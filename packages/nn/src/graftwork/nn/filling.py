@@ -60,7 +60,7 @@ def graft_tensors(
 
 
 def _sites(model: nn.Module, names: Mapping[str, Any]) -> dict[str, Site]:
-    sites = all_sites(model)
+    sites = all_sites(model, norms=True)
     for name in names:
         if name not in sites:
             raise GraftworkError(

@@ -52,9 +52,10 @@ def graft(
     spec = registry.find("adapters", method)
     assert isinstance(spec, AdapterSpec)
     check_name(model, name)
-    chosen = match_sites(model, _patterns(model, method, sites))
+    cls = spec.load()
+    chosen = match_sites(model, _patterns(model, method, sites), norms=cls.norms)
     settings = read_settings(spec, settings)
-    spec.load().check(settings, chosen)
+    cls.check(settings, chosen)
     adapters = {
         site_name: _build(model, spec, site, settings, dtype, seed)
         for site_name, site in chosen.items()
@@ -106,6 +107,8 @@ def check_family(spec: AdapterSpec, adapter: type[Adapter], site: Site) -> None:
     """Refuse a site that an adapter of this family cannot sit on."""
     if issubclass(adapter, TokenAdapter) and site.kind != "embedding":
         raise GraftworkError(f"{spec.name}: '{site.name}' is not an embedding; name one in `sites`")
+    if site.kind == "norm" and not adapter.norms:
+        raise GraftworkError(f"{spec.name}: '{site.name}' is a norm; name other sites")
     if not issubclass(adapter, WeightAdapter) and not site.observable:
         raise GraftworkError(
             f"{spec.name}: '{site.name}' does not show its input to adapters, only its weight; "

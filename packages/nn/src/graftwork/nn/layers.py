@@ -12,6 +12,8 @@ _KINDS: tuple[tuple[type[nn.Module], SiteKind], ...] = (
     (nn.Embedding, "embedding"),
     (nn.Conv1d, "conv1d"),
     (nn.Conv3d, "conv3d"),
+    (nn.LayerNorm, "norm"),
+    (nn.RMSNorm, "norm"),
 )
 
 # The names under which timm, CLIP and others keep q, k and v in one linear layer.
@@ -48,6 +50,8 @@ def _adaptable(module: nn.Module) -> bool:
     weight = module._parameters.get("weight")
     lazy = isinstance(weight, nn.parameter.UninitializedParameter)
     if weight is None or lazy or not weight.is_floating_point():
+        return False
+    if len(getattr(module, "normalized_shape", (1,))) != 1:
         return False
     return getattr(module, "max_norm", None) is None  # such an embedding rewrites its weight
 

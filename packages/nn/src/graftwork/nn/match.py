@@ -13,13 +13,15 @@ from graftwork.nn.grafted import Grafted
 from graftwork.nn.site import Site
 
 
-def all_sites(model: nn.Module) -> dict[str, Site]:
-    """Every site of a model by dotted name, parts of packed projections apart."""
+def all_sites(model: nn.Module, *, norms: bool = False) -> dict[str, Site]:
+    """Every site of a model by dotted name, parts of packed projections apart; with or without
+    its norms."""
     as_site = manager().hook.as_site
     return {
         part.name: part
         for name, module in backbone_modules(model)
         if (site := as_site(module=module, name=name)) is not None
+        and (norms or site.kind != "norm")
         for part in site.split()
     }
 
@@ -35,8 +37,10 @@ def backbone_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-def match_sites(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, Site]:
-    """The sites that shell-style patterns name, in the model's order.
+def match_sites(
+    model: nn.Module, patterns: str | Sequence[str], *, norms: bool = False
+) -> dict[str, Site]:
+    """The sites that shell-style patterns name, in the model's order; norms only if asked for.
 
     A pattern that starts with "!" takes sites away. Every other pattern must match.
 
@@ -44,7 +48,7 @@ def match_sites(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, Si
         GraftworkError: a pattern matches no site, or nothing is left.
     """
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
-    sites = all_sites(model)
+    sites = all_sites(model, norms=norms)
     chosen: dict[str, Site] = {}
     for pattern in patterns:
         if not pattern.startswith("!"):

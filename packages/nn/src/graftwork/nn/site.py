@@ -7,8 +7,10 @@ Whatever the layer, an adapter sees one matrix W of shape (rows, cols) with y = 
 | linear    | out          | in                            | features       |
 | conv      | out channels | in channels / groups * kernel | unfolded patch |
 | embedding | dimensions   | vocabulary                    | one-hot token  |
+| norm      | features     | 1                             | see below      |
 
-A packed projection (q, k and v in one weight) is one site for each part.
+A packed projection (q, k and v in one weight) is one site for each part. The weight of a norm is a
+column that scales what is normalised; only adapters that say so (`Adapter.norms`) sit there.
 """
 
 from collections.abc import Mapping
@@ -19,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-SiteKind = Literal["linear", "conv1d", "conv2d", "conv3d", "embedding"]
+SiteKind = Literal["linear", "conv1d", "conv2d", "conv3d", "embedding", "norm"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +82,8 @@ class Site:
 
     def matrix(self, weight: Tensor) -> Float[Tensor, "all_rows cols"]:
         """View a weight in the layer's own shape as a matrix."""
+        if self.kind == "norm":
+            return weight[:, None]
         return weight.T if self.kind == "embedding" else weight.flatten(1)
 
     def shaped(self, matrix: Float[Tensor, "all_rows cols"]) -> Tensor:
@@ -97,6 +101,8 @@ class Site:
             return F.linear(x, matrix, bias)
         if self.kind == "embedding":
             return F.embedding(x, matrix.T)
+        if self.kind == "norm":
+            return _normalise(layer, x, matrix[:, 0], bias)
         return layer._conv_forward(x, self.shaped(matrix), bias)  # type: ignore[operator]
 
     def down(self, x: Tensor, a: Float[Tensor, "rank cols"]) -> Tensor:
@@ -132,3 +138,12 @@ class Site:
         """This site's slice of the layer's bias."""
         bias = self.layer._parameters.get(f"{self.parameter.removesuffix('weight')}bias")
         return None if bias is None else bias.narrow(0, self.start, self.rows)
+
+
+def _normalise(
+    layer: nn.Module, x: Tensor, weight: Float[Tensor, "features"], bias: Tensor | None
+) -> Tensor:
+    if isinstance(layer, nn.RMSNorm):
+        return F.rms_norm(x, layer.normalized_shape, weight, layer.eps)
+    assert isinstance(layer, nn.LayerNorm)
+    return F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps)
