@@ -67,11 +67,12 @@ def page(
     costs = json.loads((search / "costs.json").read_text())
     seconds = json.loads((search / "leaderboard.json").read_text())["seconds"]
     first = next(iter(by_subject.values()))
+    one = next(iter(first.values()))
     cost_rows = [cost_row(rows[0], costs) for rows in first.values()]
     return PAGE.substitute(
         {f"table_{subject}": quality_table(own) for subject, own in by_subject.items()},
         costs="\n".join(cost_rows),
-        seeds=", ".join(str(trial.run["seed"]) for trial in next(iter(first.values()))),
+        seeds=", ".join(str(seed) for seed in sorted(t.run["seed"] for t in one)),
         minutes=f"{seconds / 60:.0f}",
         fronts="\n".join(
             f"- {subject}: {', '.join(f'`{m.label}`' for m in front(own))}"
