@@ -119,7 +119,15 @@ def check_family(spec: AdapterSpec, adapter: type[Adapter], site: Site) -> None:
 def place(adapter: Adapter, site: Site, dtype: torch.dtype) -> Adapter:
     """Move a built adapter to its layer's device, in its own dtype, in evaluation mode or not
     as the layer is."""
-    return adapter.to(device=site.frozen().device, dtype=dtype).train(site.layer.training)
+    device = site.frozen().device
+    # Asked first, for to move and to switch a module that is right cost as much as to build it.
+    if any(
+        tensor.device != device or (tensor.is_floating_point() and tensor.dtype != dtype)
+        for tensor in (*adapter.parameters(), *adapter.buffers())
+    ):
+        adapter.to(device=device, dtype=dtype)
+    training = site.layer.training
+    return adapter if adapter.training == training else adapter.train(training)
 
 
 def _build(

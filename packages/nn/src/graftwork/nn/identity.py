@@ -40,6 +40,10 @@ def _sample(parameter: Tensor) -> Tensor:
     count = min(_SAMPLES, parameter.numel())
     # float64: in float32 the last index of a large table rounds to one past its end.
     index = torch.linspace(0, parameter.numel() - 1, count, dtype=torch.float64).long()
-    where = torch.unravel_index(index.to(parameter.device), parameter.shape)
+    index = index.to(parameter.device)
+    if parameter.is_contiguous():  # as nearly all are; the general way takes three times as long
+        chosen = parameter.view(-1)[index]
+    else:
+        chosen = parameter[torch.unravel_index(index, parameter.shape)]
     # Rounded to bfloat16, so that a backbone is known again in another precision.
-    return parameter[where].bfloat16().float().cpu()
+    return chosen.bfloat16().float().cpu()
