@@ -24,6 +24,12 @@ OF_TASK = {
         "losses": "RawLossSuite",
         "metrics": "RawMetricSuite",
     },
+    "video-chat": {
+        "backbones": "VideoChatSuite",
+        "datasets": "VideoInstructionsSuite",
+        "losses": "AnswerLossSuite",
+        "metrics": "AnswerMetricSuite",
+    },
 }
 ALL = {*SUITES.values(), *(name for own in OF_TASK.values() for name in own.values()), "TokenSuite"}
 

@@ -127,6 +127,10 @@ def test_hook_work_done() -> None:
     check_told("work_done", what="frames", done=2, total=None)
 
 
+def test_hook_text_written() -> None:
+    check_told("text_written", text="to the left")
+
+
 def test_hook_after_fit() -> None:
     check_told("after_fit", run=object(), outcome="done")
 

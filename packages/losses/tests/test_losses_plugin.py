@@ -31,7 +31,8 @@ def test_every_record_loads_a_documented_loss(registry):
 def test_names(registry):
     diffusion = ("cat", "denoising", "dreamartist")
     raw_video = ("charbonnier", "l1-raw", "l1-srgb", "l1-stabilised", "neighbor2neighbor")
-    assert registry.names("losses") == tuple(sorted(diffusion + raw_video))
+    video_chat = ("language-modeling", "language-preservation")
+    assert registry.names("losses") == tuple(sorted(diffusion + raw_video + video_chat))
 
 
 def test_the_plugin_is_light():

@@ -31,7 +31,8 @@ def test_every_record_loads_a_documented_metric(registry):
 def test_names(registry):
     diffusion = ("balance", "diversity", "fidelity", "kps")
     raw_video = ("psnr", "srgb-psnr", "ssim", "temporal-psnr")
-    assert registry.names("metrics") == tuple(sorted(diffusion + raw_video))
+    video_chat = ("video-choice", "video-pairs", "video-qa")
+    assert registry.names("metrics") == tuple(sorted(diffusion + raw_video + video_chat))
 
 
 def test_the_plugin_is_light():

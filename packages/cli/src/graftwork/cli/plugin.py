@@ -76,6 +76,12 @@ def work_done(what: str, done: int, total: int | None) -> None:
 
 
 @hookimpl
+def text_written(text: str) -> None:
+    """Show an answer as it comes."""
+    print(text, end="", flush=True)
+
+
+@hookimpl
 def after_fit() -> None:
     """Leave the terminal as it was."""
     from graftwork.cli import progress

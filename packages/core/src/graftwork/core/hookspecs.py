@@ -305,6 +305,18 @@ def work_done(what: str, done: int, total: int | None) -> None:
 
 
 @hookspec
+def text_written(text: str) -> None:
+    """A piece of an answer has come; the pieces, one after the other, are what was said.
+
+    Example::
+
+        @hookimpl
+        def text_written(text):
+            print(text, end="", flush=True)
+    """
+
+
+@hookspec
 def after_fit(run: Any, outcome: Any) -> None:
     """Training has ended and the run folder is written; ``outcome`` says how it went.
 

@@ -2,10 +2,15 @@
 
 from graftwork.core import DatasetSpec, hookimpl
 
+_VALLEY = (
+    "arXiv:2306.07207 Luo et al. 2023, Valley: Video Assistant with Large Language model Enhanced "
+    "abilitY"
+)
+
 
 @hookimpl
 def datasets() -> list[DatasetSpec]:
-    """Of text-to-image backbones, and of raw-video denoisers."""
+    """Of text-to-image backbones, raw-video denoisers and video LLMs."""
     return [
         DatasetSpec(
             name="subject",
@@ -58,5 +63,28 @@ def datasets() -> list[DatasetSpec]:
                 "arXiv:2305.00767 Yue et al. 2023, RViDeformer: Efficient Raw Video "
                 "Denoising Transformer with a Larger Benchmark Dataset",
             ),
+        ),
+        DatasetSpec(
+            name="video-instruct",
+            target="graftwork.data.video.instruct:VideoInstruct",
+            config="graftwork.data.video.instruct:VideoInstructConfig",
+            summary="questions about videos and images in the JSON of LLaVA and Valley",
+            task="video-chat",
+            cites=(_VALLEY,),
+        ),
+        DatasetSpec(
+            name="video-questions",
+            target="graftwork.data.video.questions:VideoQuestions",
+            config="graftwork.data.video.questions:VideoQuestionsConfig",
+            summary="the test files of MSVD-QA, MSRVTT-QA, Video-MME, MVBench and NExT-QA",
+            task="video-chat",
+        ),
+        DatasetSpec(
+            name="moving-shapes",
+            target="graftwork.data.video.moving_shapes:MovingShapes",
+            config="graftwork.data.video.moving_shapes:MovingShapesConfig",
+            summary="made-up films of shapes before photographs, with questions about them",
+            task="video-chat",
+            extra="raw",
         ),
     ]

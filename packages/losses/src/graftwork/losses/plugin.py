@@ -92,8 +92,29 @@ _RAW_VIDEO = [
     ),
 ]
 
+_VIDEO_CHAT = [
+    LossSpec(
+        name="language-modeling",
+        target="graftwork.losses.language:LanguageModeling",
+        config="graftwork.losses.language:LanguageModelingConfig",
+        summary="cross-entropy of the tokens of answers",
+        task="video-chat",
+        cites=(
+            "arXiv:2306.07207 Luo et al. 2023, Valley: Video Assistant with Large Language model "
+            "Enhanced abilitY",
+        ),
+    ),
+    LossSpec(
+        name="language-preservation",
+        target="graftwork.losses.language:LanguagePreservation",
+        summary="keeps answers without the trigger as the frozen backbone gives them",
+        task="video-chat",
+        cites=("arXiv:2404.07554 Park et al. 2024, CAT: Contrastive Adapter Training",),
+    ),
+]
+
 
 @hookimpl
 def losses() -> list[LossSpec]:
-    """The losses of diffusion backbones and of raw-video denoisers."""
-    return [*_DIFFUSION, *_RAW_VIDEO]
+    """The losses of diffusion backbones, of raw-video denoisers and of video LLMs."""
+    return [*_DIFFUSION, *_RAW_VIDEO, *_VIDEO_CHAT]

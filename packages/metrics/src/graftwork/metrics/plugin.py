@@ -7,7 +7,7 @@ _CONFIG = "graftwork.metrics.features:FeatureConfig"
 
 @hookimpl
 def metrics() -> list[MetricSpec]:
-    """Of text-to-image backbones, on image features; of raw-video denoisers, against the truth."""
+    """Of text-to-image backbones, raw-video denoisers and video LLMs."""
     return [
         MetricSpec(
             name="kps",
@@ -64,5 +64,24 @@ def metrics() -> list[MetricSpec]:
             target="graftwork.metrics.raw_quality:TemporalPSNR",
             summary="PSNR in dB of the change from frame to frame: low where a film flickers",
             task="raw-video",
+        ),
+        MetricSpec(
+            name="video-qa",
+            target="graftwork.metrics.answers:VideoQA",
+            summary="share of answers to questions about clips that are exactly right",
+            task="video-chat",
+        ),
+        MetricSpec(
+            name="video-choice",
+            target="graftwork.metrics.answers:VideoChoice",
+            config="graftwork.metrics.answers:ChoiceConfig",
+            summary="share of questions with options for which the right one is chosen",
+            task="video-chat",
+        ),
+        MetricSpec(
+            name="video-pairs",
+            target="graftwork.metrics.answers:VideoPairs",
+            summary="share of pairs, such as a clip and the same backwards, right both",
+            task="video-chat",
         ),
     ]

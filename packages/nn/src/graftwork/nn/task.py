@@ -46,6 +46,10 @@ class Evaluation(ABC):
     def sheets(self) -> Sheets:
         """What the report shows of the adapters as they are now."""
 
+    def predictions(self) -> Sequence[Mapping[str, Any]]:
+        """What was made of each example, as JSON, where it can be read; a run keeps it."""
+        return ()
+
 
 class Task(ABC):
     """How backbones of one kind are judged and put to use.

@@ -29,9 +29,17 @@ if TYPE_CHECKING:
     from graftwork.testing.tokens import TokenSuite
     from graftwork.testing.toy_data import ToyDataset
     from graftwork.testing.toy_evaluation import ToyEvaluation
+    from graftwork.testing.video_chat import (
+        AnswerLossSuite,
+        AnswerMetricSuite,
+        VideoChatSuite,
+        VideoInstructionsSuite,
+    )
 
 _HOME = {
     "AdapterSuite": "adapter.suite",
+    "AnswerLossSuite": "video_chat",
+    "AnswerMetricSuite": "video_chat",
     "BackboneSuite": "backbones",
     "CaptionedImagesSuite": "captioned_images",
     "DataSuite": "data",
@@ -46,10 +54,14 @@ _HOME = {
     "TokenSuite": "tokens",
     "ToyDataset": "toy_data",
     "ToyEvaluation": "toy_evaluation",
+    "VideoChatSuite": "video_chat",
+    "VideoInstructionsSuite": "video_chat",
 }
 
 __all__ = [
     "AdapterSuite",
+    "AnswerLossSuite",
+    "AnswerMetricSuite",
     "BackboneSuite",
     "CaptionedImagesSuite",
     "DataSuite",
@@ -64,6 +76,8 @@ __all__ = [
     "TokenSuite",
     "ToyDataset",
     "ToyEvaluation",
+    "VideoChatSuite",
+    "VideoInstructionsSuite",
 ]
 
 

@@ -26,6 +26,9 @@ class BackboneCases(PluginSuite):
     fields: ClassVar[Mapping[str, tuple[str, ...]]] = {"prediction": ("prediction",)}
     """The fields of a step that each word in `needs` stands for."""
 
+    draws: ClassVar[bool] = True
+    """Whether a step draws something, such as noise."""
+
     def backbone(self, **changes: Any) -> Backbone:
         """A fresh backbone in float32 on the CPU."""
         made: Backbone = self.record.load()(self.parsed(**changes))

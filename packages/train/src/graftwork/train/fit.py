@@ -152,6 +152,7 @@ class Fit:
             outcome["adapters"] = counts
         session.adapters.save(self.run.adapter)
         save_sheets(session.evaluation.sheets(), self.run.samples)
+        self.run.write_predictions(session.evaluation.predictions())
         self.run.write_outcome(outcome)
         return outcome
 

@@ -6,13 +6,14 @@ metrics.jsonl       one line for every step and every evaluation
 checkpoints/        step-000100/, ...
 adapter/            the trained adapter; of several, each in a folder of its name
 samples/            reference.png, frozen.png, adapted.png; rows.json names their rows
+predictions.jsonl   what was made of each example, of tasks where that can be read
 outcome.json        how it ended: the metrics before and after, parameters, seconds
 report.html         all of it as one page
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,12 @@ class Run:
     def write_outcome(self, outcome: Mapping[str, Any]) -> None:
         """Record how the run ended."""
         atomic.write_text(self.folder / "outcome.json", json.dumps(outcome, indent=2) + "\n")
+
+    def write_predictions(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write predictions.jsonl, if there is anything to write."""
+        if rows:
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            atomic.write_text(self.folder / "predictions.jsonl", text)
 
 
 def refuse_taken(folder: Path, *, resumable: bool = True) -> None:

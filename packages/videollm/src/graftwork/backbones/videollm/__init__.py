@@ -1,0 +1,1 @@
+"""Video LLMs as backbones: Valley, and those of transformers."""

@@ -1,0 +1,58 @@
+"""A record as token ids, and several of them as one batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from graftwork.backbones.videollm.seen import Seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What is read and what is to be said, in one row of ids."""
+
+    ids: Sequence[int]
+    supervised: Sequence[bool]
+    """Which of them belong to an answer, or end one."""
+    seen: Sequence[Seen] = ()
+    """What the tower made of its clips, in the order of the placeholders."""
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else the model wants to know of each token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Prompts of unequal lengths in one batch."""
+
+    ids: Int[Tensor, "batch length"]
+    mask: Int[Tensor, "batch length"]
+    """1 for tokens, 0 for padding."""
+    supervised: Bool[Tensor, "batch length"]
+
+    def targets(self) -> Int[Tensor, "tokens"]:
+        """The supervised tokens, row by row; the first of a row has nothing before it."""
+        return self.ids[:, 1:][self.supervised[:, 1:]]
+
+    def predicting(self) -> Bool[Tensor, "batch length"]:
+        """The places whose logits predict those tokens."""
+        found = torch.zeros_like(self.supervised)
+        found[:, :-1] = self.supervised[:, 1:]
+        return found
+
+
+def rows(prompts: Sequence[Prompt], *, padding: int, left: bool, device: torch.device) -> Rows:
+    """Prompts padded at their beginning or their end."""
+    length = max(len(prompt.ids) for prompt in prompts)
+    ids = torch.full((len(prompts), length), padding, dtype=torch.long)
+    mask = torch.zeros(len(prompts), length, dtype=torch.long)
+    supervised = torch.zeros(len(prompts), length, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        own = len(prompt.ids)
+        place = slice(length - own, length) if left else slice(0, own)
+        ids[row, place] = torch.as_tensor(prompt.ids)
+        mask[row, place] = 1
+        supervised[row, place] = torch.as_tensor(prompt.supervised)
+    return Rows(ids=ids.to(device), mask=mask.to(device), supervised=supervised.to(device))

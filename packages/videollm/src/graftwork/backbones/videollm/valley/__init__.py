@@ -1,0 +1,1 @@
+"""Valley as classes of transformers: its configuration, model, prompts, pixels and old weights."""
