@@ -105,7 +105,8 @@ class GraftworkModel(BaseTuner):
             target.add(adapter_name, cls, settings)
             return
         site = manager().hook.as_site(module=target, name=current_key)
-        if site is None or not site.observable:
+        fits = site is not None and (site.kind != "norm" or cls.norms)
+        if site is None or not fits or not site.observable:
             raise GraftworkError(
                 f"target_modules: '{current_key}' is a {type(target).__name__}, on which "
                 f"'{peft_config.adapter}' cannot sit here; leave it out, or use graftwork.nn.graft"

@@ -127,7 +127,9 @@ def place(adapter: Adapter, site: Site, dtype: torch.dtype) -> Adapter:
     ):
         adapter.to(device=device, dtype=dtype)
     training = site.layer.training
-    return adapter if adapter.training == training else adapter.train(training)
+    if any(module.training != training for module in adapter.modules()):
+        adapter.train(training)
+    return adapter
 
 
 def _build(
