@@ -20,6 +20,9 @@ from graftwork.raw.videos import RawVideos
         (RawClips, {"frames": "ordinary"}, r"data\.isos: is empty, and ordinary frames get noise"),
         (RawPhotographs, {"photographs": ["a"]}, r"data\.photographs: 'a': unknown; known: a\.png"),
         (RawPhotographs, {"path": "none"}, "none: no such folder"),
+        (RawPhotographs, {"side": 97}, r"data\.side: 97 is odd"),
+        (RawPhotographs, {"black_error": -300.0}, r"data\.black_error: -300 takes the black"),
+        (RawPhotographs, {"black_error": 4000.0}, r"data\.black_error: 4000 takes the black"),
         (RawPhotographs, {"path": None, "test_path": "."}, r"data\.test_path: stands alone"),
     ],
 )

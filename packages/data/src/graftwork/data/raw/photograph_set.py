@@ -96,6 +96,14 @@ class RawPhotographs(RawVideos):
             raise GraftworkError("data.response: give four factors above 0, of R, G, B, G")
         if settings.exposure[0] > settings.exposure[1]:
             raise GraftworkError("data.exposure: the first share is the larger; exchange them")
+        if settings.side % 2:
+            raise GraftworkError(f"data.side: {settings.side} is odd; a mosaic has even sides")
+        black, white = self._sensor.black, self._sensor.white_level
+        if not 0 <= min(black) + settings.black_error <= max(black) + settings.black_error < white:
+            raise GraftworkError(
+                f"data.black_error: {settings.black_error:g} takes the black level of "
+                f"{max(black):g} out of 0..{white:g}; choose a smaller error"
+            )
         self._pictures = _pictures(settings)
         names = settings.photographs or tuple(self._pictures)
         for name in names:
