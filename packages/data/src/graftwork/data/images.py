@@ -3,15 +3,13 @@
 import warnings
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from graftwork.core.errors import GraftworkError, one_line
+from graftwork.video.reading.colours import to_rgb
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What an image file may end in, in lower case."""
-
-_DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
 def load_image(path: Path) -> Image.Image:
@@ -47,27 +45,7 @@ def _decode(path: Path) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as image:
             image.load()  # all of it: a truncated file is found here
-            return _rgb(ImageOps.exif_transpose(image))
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _DEEP_GREY:
-        return _from_16_bits(image).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        above = image.convert("RGBA")
-        white = Image.new("RGBA", above.size, "white")
-        return Image.alpha_composite(white, above).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    # Pillow's own conversion clips every value above 255 to white.
-    levels = np.asarray(image).astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError("pixels outside 16 bits; save it with 8 or 16 bits")
-    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+            return to_rgb(ImageOps.exif_transpose(image))
 
 
 def _unreadable(path: Path) -> str:

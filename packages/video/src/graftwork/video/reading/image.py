@@ -8,12 +8,12 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from graftwork.core.errors import GraftworkError, one_line
+from graftwork.video.reading.colours import to_rgb
 from graftwork.video.reading.opening import check_file
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What a picture file may end in, in lower case. A GIF is a film."""
 
-_DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _ORIENTATION = 0x0112
 _LYING = (5, 6, 7, 8)
 
@@ -47,7 +47,7 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as image:
             image.load()  # all of it: a truncated file is found here
-            return np.array(_rgb(ImageOps.exif_transpose(image)))
+            return np.array(to_rgb(ImageOps.exif_transpose(image)))
 
 
 class _Guard:
@@ -73,23 +73,3 @@ def _complaint(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; shrink the picture"
     return f"a damaged picture ({one_line(error)}); replace or remove the file"
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _DEEP_GREY:
-        return _from_16_bits(image).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        above = image.convert("RGBA")
-        white = Image.new("RGBA", above.size, "white")
-        return Image.alpha_composite(white, above).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    # Pillow's own conversion clips every value above 255 to white.
-    levels = np.asarray(image).astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError("pixels outside 16 bits; save it with 8 or 16 bits")
-    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
