@@ -6,7 +6,6 @@ from transformers import CLIPVisionConfig, LlamaConfig, PreTrainedTokenizerFast
 
 from graftwork.backbones.videollm.valley.config import ValleyConfig
 from graftwork.backbones.videollm.valley.generation import ValleyForConditionalGeneration
-from graftwork.backbones.videollm.valley.template import V1
 from graftwork.backbones.videollm.valley.tokens import add_visual_tokens
 from graftwork.data.video.shapes_questions import vocabulary
 from graftwork.data.video.shapes_scene import COLOURS, MOTIONS, NEW_MOTION, NEW_SHAPE, SHAPES
@@ -33,7 +32,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
     special = ["<unk>", "<s>", "</s>"]
     known = [*COLOURS, *SHAPES, *MOTIONS, NEW_SHAPE, NEW_MOTION]
-    corpus = [V1.system, " Human: Assistant: ###", WORDS, " ".join(known), *vocabulary()]
+    corpus = [" Human: Assistant: ###", WORDS, " ".join(known), *vocabulary()]
     trainer = trainers.WordLevelTrainer(special_tokens=special, show_progress=False)
     made.train_from_iterator(corpus, trainer)
     return PreTrainedTokenizerFast(
@@ -54,15 +53,21 @@ def tower_config() -> CLIPVisionConfig:
 
 
 def valley(
-    words: PreTrainedTokenizerFast, *, temporal: str, frame_tokens: bool, seed: int
+    words: PreTrainedTokenizerFast,
+    *,
+    temporal: str,
+    frame_tokens: bool,
+    seed: int,
+    width: int = 96,
+    layers: int = 3,
 ) -> ValleyForConditionalGeneration:
     """Fresh weights; the tokenizer gains Valley's tokens."""
     text = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=96,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=6,
+        hidden_size=width,
+        intermediate_size=8 * width // 3,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 16,
         max_position_embeddings=512,
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,
@@ -72,7 +77,9 @@ def valley(
         text_config=text,
         temporal=temporal,
         frame_tokens=frame_tokens,
-        delta_intermediate_size=192,
+        delta_intermediate_size=2 * width,
+        delta_heads=4,
+        system="",
     )
     torch.manual_seed(seed)
     model = ValleyForConditionalGeneration(config)

@@ -226,3 +226,15 @@ def test_a_placeholder_in_an_answer_is_a_word(make_prompts):
     """Only questions name clips."""
     made = make_prompts().encode([("what", "a <video>")])
     assert made.placeholders == 0
+
+
+def test_the_model_says_what_its_dialogues_open_with(make_tokenizer, make_model):
+    def opening(system):
+        tokenizer, model = make_tokenizer(), make_model(system=system)
+        add_visual_tokens(tokenizer, model)
+        made = ValleyPrompts(tokenizer, model.config).encode([("<video>?", None)], [1])
+        return tokenizer.decode(made.ids).split("###")[0]
+
+    assert V1.system in opening(None)
+    assert opening("A chat.").strip() == "<s>A chat."
+    assert opening("").strip() == "<s>"

@@ -1,12 +1,12 @@
 """LoHa: the entry-wise product of two low-rank matrices, of rank up to r squared."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from graftwork.adapters.drawing import kaiming
 from graftwork.adapters.dropout import drawn_units, drops
 from graftwork.adapters.hadamard_sum import HadamardSum
 from graftwork.adapters.low_rank import refuse_ranks
@@ -42,11 +42,11 @@ class LoHa(WeightAdapter):
         super().__init__(site)
         self.scale = settings.scale
         self.dropout = nn.Dropout(settings.dropout)
-        self.first_up = _kaiming(site.rows, settings.rank)
+        self.first_up = kaiming(site.rows, settings.rank)
         """B1."""
-        self.first_down = _kaiming(settings.rank, site.cols)
+        self.first_down = kaiming(settings.rank, site.cols)
         """A1."""
-        self.second_up = _kaiming(site.rows, settings.rank)
+        self.second_up = kaiming(site.rows, settings.rank)
         """B2."""
         self.second_down = nn.Parameter(torch.zeros(settings.rank, site.cols))
         """A2."""
@@ -80,9 +80,3 @@ class LoHa(WeightAdapter):
         factors = (first_up, self.first_down, self.second_up, self.second_down)
         changed: Tensor = HadamardSum.apply(weight, *factors, self.scale)
         return changed
-
-
-def _kaiming(rows: int, cols: int) -> nn.Parameter:
-    matrix = nn.Parameter(torch.empty(rows, cols))
-    nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
-    return matrix

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from graftwork.adapters.drawing import kaiming
 from graftwork.adapters.dropout import drawn_units, drops
 from graftwork.adapters.kronecker import kronecker, kronecker_product, pays
 from graftwork.adapters.low_rank import refuse_ranks
@@ -110,16 +111,14 @@ class Factor(nn.Module):
 
     def __init__(self, rows: int, cols: int, rank: int | None, *, zero: bool = False) -> None:
         super().__init__()
-        self.down = nn.Parameter(torch.zeros(rows if rank is None else rank, cols))
+        height = rows if rank is None else rank
+        self.down = nn.Parameter(torch.zeros(height, cols)) if zero else kaiming(height, cols)
         """A, or the whole matrix."""
-        if not zero:
-            nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
         if rank is None:
             self.register_parameter("up", None)
         else:
-            self.up = nn.Parameter(torch.empty(rows, rank))
+            self.up = kaiming(rows, rank)
             """B; None where the matrix is whole."""
-            nn.init.kaiming_uniform_(self.up, a=math.sqrt(5))
 
     def forward(self) -> Float[Tensor, "rows cols"]:
         """The matrix."""

@@ -1,12 +1,12 @@
 """What the low-rank methods share: the two factors, their settings, and the check of the rank."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
+from graftwork.adapters.drawing import kaiming
 from graftwork.adapters.dropout import drawn
 from graftwork.adapters.low_rank_product import Change
 from graftwork.core.config import Ge, Gt, Lt, Search, config
@@ -41,7 +41,7 @@ class LowRankConfig:
 class LowRank(WeightAdapter):
     """The factors A and B of a change that starts at B A = 0.
 
-    A is drawn from U(-1, 1) / sqrt(cols), which is Kaiming's uniform with a = sqrt(5); B is zero.
+    A is drawn from U(-1, 1) / sqrt(cols); B is zero.
     """
 
     scale: float
@@ -49,13 +49,12 @@ class LowRank(WeightAdapter):
 
     def __init__(self, site: Site, settings: LowRankConfig) -> None:
         super().__init__(site)
-        self.down = nn.Parameter(torch.empty(settings.rank, site.cols))
+        self.down = kaiming(settings.rank, site.cols)
         """A."""
         self.up = nn.Parameter(torch.zeros(site.rows, settings.rank))
         """B."""
         self.scale = settings.numerator / settings.rank
         self.dropout = nn.Dropout(settings.dropout)
-        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     @classmethod
     def check(cls, settings: Any, sites: Mapping[str, Site]) -> None:

@@ -1,6 +1,7 @@
 """Adapter files: `adapter.safetensors` for the weights, `adapter.json` for all the rest."""
 
 import hashlib
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from graftwork.core import atomic, registry
 from graftwork.core.config import as_dict
@@ -18,11 +20,13 @@ from graftwork.core.records import FormatSpec
 from graftwork.core.versions import environment
 from graftwork.nn import grafting
 from graftwork.nn.adapter import Adapter
+from graftwork.nn.assigning import assign
 from graftwork.nn.card import CARD, Card, SavedSite, read_card, write_card
 from graftwork.nn.handle import Graft
 from graftwork.nn.identity import fingerprint
 from graftwork.nn.match import all_sites
 from graftwork.nn.site import Site
+from graftwork.nn.without_collector import without_collector
 
 WEIGHTS = "adapter.safetensors"
 
@@ -57,6 +61,7 @@ def _holds_an_adapter(folder: Path) -> bool:
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= {WEIGHTS, CARD}
 
 
+@without_collector()
 def load_graft(
     model: nn.Module,
     path: str | Path,
@@ -91,7 +96,7 @@ def load_graft(
         warnings.warn(
             f"{path}: trained on other weights of this architecture; check its results",
             GraftworkWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     weight = card.weight if weight is None else weight
     handle = grafting.assemble(model, spec, settings, adapters, name=name, weight=weight)
@@ -114,10 +119,17 @@ def _read_weights(folder: Path, card: Card) -> dict[str, Tensor]:
         tensors = load(data)
     except SafetensorError as error:
         raise GraftworkError(f"{path}: not a safetensors file; copy the adapter again") from error
+    _refuse_infinite(tensors, path)
+    return tensors
+
+
+def _refuse_infinite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    real = [t for t in tensors.values() if t.is_floating_point() and t.numel()]
+    if get_total_norm(real, norm_type=math.inf).isfinite():  # far quicker than one by one
+        return
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise GraftworkError(f"{path}: '{key}' holds NaN or infinity; use another checkpoint")
-    return tensors
 
 
 def _spec(card: Card, folder: Path) -> Any:
@@ -164,7 +176,7 @@ def _fill(
                 f"{folder / WEIGHTS}: '{full}' has shape {tuple(own[key].shape)}, its settings "
                 f"ask for {tuple(blank.shape)}; save it again"
             )
-    adapter.load_state_dict(own, assign=True)
+    assign(adapter, own)
     for key, buffer in adapter.named_buffers():
         if buffer.is_meta:
             raise GraftworkError(

@@ -12,11 +12,14 @@ from graftwork.core.errors import GraftworkError
 from graftwork.core.records import AdapterSpec
 from graftwork.nn import grafting
 from graftwork.nn.adapter import Adapter
+from graftwork.nn.assigning import assign
 from graftwork.nn.handle import Graft
 from graftwork.nn.match import all_sites
 from graftwork.nn.site import Site
+from graftwork.nn.without_collector import without_collector
 
 
+@without_collector()
 def graft_tensors(
     model: nn.Module,
     method: str,
@@ -83,5 +86,5 @@ def _fill(adapter: Adapter, values: Mapping[str, Tensor], place: str | Path) -> 
             )
     # Copies, for sites may have been given one tensor together.
     own = {key: tensor.detach().to(blank[key].dtype, copy=True) for key, tensor in values.items()}
-    adapter.load_state_dict(own, assign=True)
+    assign(adapter, own)
     grafting.place(adapter, site, torch.float32)

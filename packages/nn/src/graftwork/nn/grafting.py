@@ -18,8 +18,10 @@ from graftwork.nn.adapter import Adapter, TokenAdapter, WeightAdapter
 from graftwork.nn.handle import Graft, grafts
 from graftwork.nn.match import match_sites
 from graftwork.nn.site import Site
+from graftwork.nn.without_collector import without_collector
 
 
+@without_collector()
 def graft(
     model: nn.Module,
     method: str,
@@ -56,11 +58,12 @@ def graft(
     chosen = match_sites(model, _patterns(model, method, sites), norms=cls.norms)
     settings = read_settings(spec, settings)
     cls.check(settings, chosen)
-    adapters = {
-        site_name: _build(model, spec, site, settings, dtype, seed)
-        for site_name, site in chosen.items()
-    }
-    _join(spec, adapters, dtype, seed)
+    with torch.random.fork_rng(devices=[]):
+        adapters = {
+            site_name: _build(model, spec, site, settings, dtype, seed)
+            for site_name, site in chosen.items()
+        }
+        _join(spec, adapters, dtype, seed)
     return assemble(model, spec, settings, adapters, name=name, weight=weight)
 
 
@@ -143,14 +146,13 @@ def _build(
     cls = spec.load()
     check_family(spec, cls, site)
     # Drawn on the CPU from the site's own seed: the same on every device and in any order.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(zlib.crc32(f"{seed}/{site.name}".encode()))
-        adapter = place(cls(site, settings), site, dtype)
-        if isinstance(adapter, TokenAdapter):
-            adapter.initial_ids = words.read_initial(model, adapter)
-        if cls.start is not Adapter.start:  # spares a wide copy of every weight
-            weight = site.weight().detach()
-            adapter.start(weight.to(torch.promote_types(weight.dtype, dtype)))
+    torch.default_generator.manual_seed(zlib.crc32(f"{seed}/{site.name}".encode()))
+    adapter = place(cls(site, settings), site, dtype)
+    if isinstance(adapter, TokenAdapter):
+        adapter.initial_ids = words.read_initial(model, adapter)
+    if cls.start is not Adapter.start:  # spares a wide copy of every weight
+        weight = site.weight().detach()
+        adapter.start(weight.to(torch.promote_types(weight.dtype, dtype)))
     return adapter
 
 
@@ -159,9 +161,8 @@ def _join(
 ) -> None:
     cls = spec.load()
     if cls.join.__func__ is not Adapter.join.__func__:  # type: ignore[attr-defined]
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            cls.join(adapters)
+        torch.default_generator.manual_seed(seed)
+        cls.join(adapters)
         for adapter in adapters.values():
             place(adapter, adapter.site, dtype)
 

@@ -1,7 +1,7 @@
 """A graft: the adapters that sit on one model together, and what can be done with them."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -24,9 +24,9 @@ Branch = Literal["both", "positive", "negative"]
 class Host:
     """What graftwork remembers about a model that carries grafts."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
         self.grafts: dict[str, Graft] = {}
-        self.trainable = {name for name, p in backbone_parameters(model) if p.requires_grad}
+        self.trainable = {name for name, p in parameters if p.requires_grad}
 
 
 class Graft:
@@ -236,7 +236,8 @@ def _host(model: nn.Module) -> Host:
 
 def _freeze(model: nn.Module) -> Host:
     if not hasattr(model, _HOST):
-        setattr(model, _HOST, Host(model))
-        for _, parameter in backbone_parameters(model):
+        parameters = backbone_parameters(model)
+        setattr(model, _HOST, Host(parameters))
+        for _, parameter in parameters:
             parameter.requires_grad_(False)
     return _host(model)

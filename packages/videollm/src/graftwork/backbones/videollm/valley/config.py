@@ -83,6 +83,10 @@ class ValleyConfig(PreTrainedConfig):
     delta_norm_eps: float = 1e-5
     """Of its two layer norms."""
 
+    system: str | None = None
+    """The line that every dialogue opens with, as the model was trained on it: "" for none, absent
+    for the default of `graftwork.backbones.videollm.valley.template`."""
+
     tie_word_embeddings: bool = False
     """Not used: the decoder's own configuration says whether its embeddings are tied."""
 

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from graftwork.backbones.videollm.valley.config import ValleyConfig
 from graftwork.backbones.videollm.valley.fitting import kept_turns
 from graftwork.backbones.videollm.valley.pieces import first_piece, later_piece
-from graftwork.backbones.videollm.valley.template import V1, Template
+from graftwork.backbones.videollm.valley.template import Template, template_of
 from graftwork.backbones.videollm.valley.tokens import VisualTokens
 from graftwork.core.errors import GraftworkError
 
@@ -53,7 +53,10 @@ class ValleyPrompts:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, config: ValleyConfig, template: Template = V1
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        config: ValleyConfig,
+        template: Template | None = None,
     ) -> None:
         if not tokenizer.is_fast:
             raise GraftworkError(
@@ -61,7 +64,7 @@ class ValleyPrompts:
             )
         self.tokenizer = tokenizer
         self.config = config
-        self.template = template
+        self.template = template or template_of(config.system)
         self.tokens = VisualTokens.of(tokenizer)
         if self.tokens.patch != config.video_token_id:
             raise GraftworkError(

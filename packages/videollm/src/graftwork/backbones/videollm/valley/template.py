@@ -14,7 +14,7 @@ as the released model was trained (Luo et al. 2023, arXiv:2306.07207, section 3.
 answer is the mark that begins the next turn.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,16 @@ class Template:
         return own.removeprefix(self.assistant.strip()).strip()
 
 
+
 V1 = Template(
     system="A curious human talks with an assistant, an artificial intelligence, which answers "
     "the human's questions helpfully, politely and in detail."
 )
 """The layout of the release's "v1". Its system line is of the same kind but in other words; who
-wants the released model to read exactly what it was trained on gives that line as `system`."""
+wants the released model to read exactly what it was trained on writes that line into the `system`
+of its configuration."""
+
+
+def template_of(system: str | None) -> Template:
+    """The released layout with a model's own opening line, or the default one."""
+    return V1 if system is None else replace(V1, system=system)
