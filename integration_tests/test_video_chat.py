@@ -159,3 +159,22 @@ def test_records_that_cannot_be_learned(
     assert said.status == 2
     assert re.search(told, said.err), said.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("default::graftwork.core.errors.GraftworkWarning")
+def test_unreadable_films_are_passed_over(place: Path, graftwork: Any, tmp_path: Path) -> None:
+    cut(write_film(tmp_path / "cut.mp4"))
+    write_film(tmp_path / "whole.mp4")
+    given = records("cut", "whole", "gone", "cut")
+    (tmp_path / "some.json").write_text(json.dumps(given))
+    document = tomllib.loads((place / "run.toml").read_text())
+    document["data"] |= {"path": str(tmp_path / "some.json"), "skip_unreadable": True}
+    document["train"] |= {"steps": 3, "batch": 3}
+    document["backbone"].pop("cache")
+    (tmp_path / "run.toml").write_text(tomli_w.dumps(document))
+    said = graftwork("fit", tmp_path / "run.toml", "--out", tmp_path / "run")
+    assert said.status == 0, said.err
+    assert re.findall(r"passed over (\d) .*'(.*)'", said.err) == [
+        ("1", "gone.mp4"),  # on a look at the folder
+        ("1", "cut.mp4"),  # on decoding; two records share it
+    ]

@@ -33,7 +33,7 @@ def test_records_are_read_and_named(tmp_path: Path) -> None:
     assert len(data) == 2
     assert data.record(1).name == f"{tmp_path / 'records.json'}: record 2 (x7)"
     assert data.held_out() is None
-    assert data.record_free(0) is None
+    assert data.free_of(data.record(0)) is None
 
 
 def test_defects_are_told_together(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The task of video chat with a backbone of few words: what is judged, shown, said and kept."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +14,13 @@ from torch import nn
 
 from graftwork.core import hookimpl, plugins
 from graftwork.core.errors import GraftworkError
-from graftwork.testing.toy_records import ToyRecords
+from graftwork.testing.toy_records import ToyClip, ToyRecords
 from graftwork.video.chat import Decoding, VideoChat
+from graftwork.video.clip import Clip
 from graftwork.video.evaluation import Judging, VideoEvaluation
 from graftwork.video.reading.sampling import FrameSampling
 from graftwork.video.record import Record
+from graftwork.video.source import ClipSource
 from graftwork.video.task import Asking, Chatting
 
 
@@ -45,10 +48,16 @@ class Echo(VideoChat):
     def fingerprint(self) -> str:
         return "echo"
 
-    def look(self, records: Sequence[Record]) -> None:
-        for record in records:
-            for clip in record.clips:
+    def look(self, records: Sequence[Record], *, tolerant: bool = False) -> Set[ClipSource]:
+        unreadable: set[ClipSource] = set()
+        for clip in [clip for record in records for clip in record.clips]:
+            try:
                 clip.read(self.sampling)
+            except GraftworkError:
+                if not tolerant:
+                    raise
+                unreadable.add(clip)
+        return unreadable
 
     def answers(self, records: Sequence[Record], decoding: Decoding) -> list[str]:
         self.asked += 1
@@ -83,6 +92,33 @@ def test_every_record_is_answered_once() -> None:
     judged.forget()
     judged.answered(adapted=True)
     assert judged.backbone.asked == 2
+
+
+class Broken(ToyClip):
+    """A clip that cannot be read."""
+
+    def read(self, sampling: FrameSampling) -> Clip:
+        raise GraftworkError("broken")
+
+
+class Partly(ToyRecords):
+    """The second of its records cannot be looked at."""
+
+    def record(self, index: int) -> Record:
+        found = super().record(index)
+        return replace(found, clips=(Broken(9),)) if index == 1 else found
+
+
+def test_what_cannot_be_read_is_not_judged() -> None:
+    data = Partly(records=3)
+    judged = VideoEvaluation(Echo(), data, Judging())
+    with pytest.raises(GraftworkError, match="broken"):
+        judged.answered(adapted=True)
+    data.tolerant = True
+    assert [one.record.name for one in judged.answered(adapted=True)] == [
+        "toy record 1",
+        "toy record 3",
+    ]
 
 
 def test_some_records_are_enough() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from graftwork.backbones.videollm.settings import ValleySettings
 from graftwork.backbones.videollm.valley_backbone import ValleyBackbone
 from graftwork.core import plugins
-from graftwork.core.errors import GraftworkError
+from graftwork.core.errors import GraftworkError, GraftworkWarning
 from graftwork.nn import graft
 from graftwork.nn.match import match_sites
 from graftwork.testing import toy
@@ -152,7 +152,8 @@ def test_what_cannot_be_read_ends_the_run_or_is_passed_over(
     with pytest.raises(GraftworkError, match=r"bad\.png"):
         made.prepare(Pictures(*pictures))
     data = Pictures(*pictures, tolerant=True)
-    examples = made.prepare(data)
+    with pytest.warns(GraftworkWarning, match=r"passed over 1 files .*bad\.png"):
+        examples = made.prepare(data)
     assert [record.name for record in examples.records] == ["record 1"]
     assert list(data.skipped) == [pictures[1]]
     with pytest.raises(GraftworkError, match="no clip can be read"):

@@ -1,7 +1,7 @@
 """The contract of a backbone: the frozen model, and how to feed it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,9 +40,30 @@ class Backbone(ABC):
         """
         return ()
 
+    def head_sites(self) -> tuple[str, ...]:
+        """Patterns of the last linear layer, which heads take the place of; empty without one."""
+        return ()
+
+    def meet(self, data: Any) -> None:  # noqa: B027
+        """Take on what depends on the data, such as its classes, before anything is grafted.
+
+        Raises:
+            GraftworkError: the data does not fit the backbone.
+        """
+
     @abstractmethod
-    def prepare(self, data: Any) -> Any:
-        """Encode a data set of the task once (latents, embeddings). Raises `GraftworkError`."""
+    def prepare(self, data: Any) -> Sized:
+        """Encode a data set of the task once (latents, embeddings). Raises `GraftworkError`.
+
+        Its length is how many examples can be trained on, which may be fewer than the data has.
+        """
+
+    def sizes(self, examples: Any) -> Sequence[int]:
+        """How long each of the prepared examples is, in any unit; empty where all are alike.
+
+        Examples of like length are then put into one batch, so that little is padded.
+        """
+        return ()
 
     @abstractmethod
     def step(

@@ -1,9 +1,12 @@
 """The contract of a data set."""
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
+
+from graftwork.core.errors import GraftworkWarning
 
 
 class Dataset(ABC):
@@ -28,6 +31,22 @@ class Dataset(ABC):
     def hash(self) -> str:
         """Hexadecimal hash of the contents, the key of everything cached from this set."""
 
+    def pass_over(self, paths: Iterable[Path]) -> None:
+        """Count files among the skipped that turned out unusable later, and warn of them."""
+        new = [path for path in dict.fromkeys(paths) if path not in self.skipped]
+        self.skipped = (*self.skipped, *new)
+        tell_skipped(new)
+
     def captions(self) -> Sequence[str]:
         """The texts of all examples in order; empty where examples have none."""
         return ()
+
+
+def tell_skipped(paths: Sequence[Path]) -> None:
+    """Warn that files were passed over: how many, and one of them."""
+    if paths:
+        warnings.warn(
+            f"data: passed over {len(paths)} files that cannot be used ('{paths[0].name}' first)",
+            GraftworkWarning,
+            stacklevel=3,
+        )

@@ -63,14 +63,14 @@ class VideoInstructionsSuite(DataSuite):
                 assert source.key(sampling) != other, "key: leaves out what is sampled"
 
     def test_questions_without_the_trigger(self, tmp_path: Path) -> None:
-        """`record_free` lacks the trigger, and is None exactly where there is none.
+        """`free_of` a record lacks the trigger, and is None exactly where there is none.
 
-        When it fails: set `trigger`, and leave `record_free` as it is.
+        When it fails: set `trigger`, and leave `free_of` as it is.
         """
         data = self.read(self.make(tmp_path))
         data.check()
-        free = data.record_free(0)
-        assert (free is None) == (data.trigger is None), "record_free: see `trigger`"
+        free = data.free_of(data.record(0))
+        assert (free is None) == (data.trigger is None), "free_of: see `trigger`"
         if free is not None and data.trigger is not None:
             said = " ".join(turn.question for turn in free.turns).lower().split()
             assert data.trigger.lower() not in said, "the trigger is still in it"

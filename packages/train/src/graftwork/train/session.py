@@ -1,6 +1,5 @@
 """What a run is made of, built from its file: backbone, data, adapters and judges."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ import torch
 from accelerate import Accelerator
 
 from graftwork.core.config import as_dict, parse
-from graftwork.core.errors import GraftworkError, GraftworkWarning
+from graftwork.core.errors import GraftworkError
 from graftwork.nn import Graft, graft, words
 from graftwork.nn.backbone import Backbone
-from graftwork.nn.dataset import Dataset
+from graftwork.nn.dataset import Dataset, tell_skipped
 from graftwork.nn.grafting import check_name
 from graftwork.nn.metric import Metric
 from graftwork.nn.task import Evaluation, Task
@@ -70,9 +69,10 @@ def open_session(
         torch.set_num_threads(file.train.threads)
     data: Dataset = file.data.build()
     data.check()
-    _tell_skipped(data)
+    tell_skipped(data.skipped)
     backbone = backbone or file.backbone.build()
     assert backbone is not None
+    backbone.meet(data)
     names = tuple(file.adapters)
     adapters = (
         Adapters.load(backbone.module, adapter, names) if adapter else _fresh(backbone, file, data)
@@ -107,8 +107,7 @@ def _check_name(backbone: Backbone, file: RunFile, name: str) -> None:
 
 
 def _graft(backbone: Backbone, file: RunFile, data: Dataset, name: str, chosen: Chosen) -> Graft:
-    learns_words = chosen.record.family == "token"  # type: ignore[attr-defined]
-    usual = backbone.token_sites() if learns_words else backbone.default_sites()
+    usual = _usual_sites(backbone, chosen.record.family)  # type: ignore[attr-defined]
     listed = is_list(file.adapter)
     try:
         handle = graft(
@@ -130,6 +129,12 @@ def _graft(backbone: Backbone, file: RunFile, data: Dataset, name: str, chosen: 
         ) from error
 
 
+def _usual_sites(backbone: Backbone, family: str) -> tuple[str, ...]:
+    if family == "token":
+        return backbone.token_sites()
+    return backbone.head_sites() if family == "head" else backbone.default_sites()
+
+
 def _take_branch(handle: Graft, chosen: Chosen, backbone: Backbone, file: RunFile) -> None:
     handle.branch = chosen.own.get("branch", "both")
     if handle.branch != "both" and not backbone.branches:
@@ -144,16 +149,6 @@ def _named(settings: Any, data: Dataset) -> Any:
     if getattr(settings, "placeholder", None) != "" or data.trigger is None:
         return settings
     return parse(type(settings), {**as_dict(settings), "placeholder": data.trigger}, "adapter")
-
-
-def _tell_skipped(data: Dataset) -> None:
-    if data.skipped:
-        count, first = len(data.skipped), data.skipped[0].name
-        warnings.warn(
-            f"data: passed over {count} files that cannot be used ('{first}' first)",
-            GraftworkWarning,
-            stacklevel=3,
-        )
 
 
 def _accelerator(file: RunFile) -> Accelerator:

@@ -38,12 +38,18 @@ class Trainer:
         self._require_pair()
         self.sinks: list[Sink] = [sink.build() for sink in file.sink]
         self.examples = session.backbone.prepare(session.data)
+        self.lengths = tuple(session.backbone.sizes(self.examples))
         self.parameters = list(session.adapters.parameters())
         rates = {name: one.own[LR] for name, one in file.adapters.items() if LR in one.own}
         optimizer = make_optimizer(session.adapters.grafts, file.optimizer, rates=rates)
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         self.rates = self._told(rates)
         self.optimizer = session.accelerator.prepare(optimizer)
+
+    @property
+    def by_kind(self) -> Mapping[str, Loss]:
+        """The losses by kind, for checkpoints."""
+        return {kind: loss for kind, (_, loss) in self.losses.items()}
 
     def step(self, step: int) -> dict[str, float]:
         """Train on one batch. `step`, from 0, fixes every random draw.
@@ -81,10 +87,11 @@ class Trainer:
         indices = seeds.batch_indices(
             session.file.seed,
             step,
-            size=len(session.data),
+            size=len(self.examples),
             batch=session.file.train.batch,
             process=accelerator.process_index,
             processes=accelerator.num_processes,
+            lengths=self.lengths,
         )
         made = session.backbone.step(self.examples, indices, needs=self.needs, generator=generator)
         for _, loss in self.losses.values():

@@ -1,7 +1,7 @@
 """The contract of a video LLM."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +9,7 @@ from graftwork.nn.backbone import Backbone
 from graftwork.video.instructions import TASK
 from graftwork.video.reading.sampling import FrameSampling
 from graftwork.video.record import Record
+from graftwork.video.source import ClipSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +35,14 @@ class VideoChat(Backbone):
     """Which frames of a clip it looks at."""
 
     @abstractmethod
-    def look(self, records: Sequence[Record]) -> None:
+    def look(self, records: Sequence[Record], *, tolerant: bool = False) -> Set[ClipSource]:
         """Read and encode the clips of some records, so that asking about them need not.
 
+        Returns:
+            The clips that cannot be read; none unless `tolerant`.
+
         Raises:
-            GraftworkError: a clip cannot be read.
+            GraftworkError: a clip cannot be read, and that is not tolerated.
         """
 
     @abstractmethod

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from graftwork.nn import frozen
 from graftwork.nn.task import Evaluation, Sheets
 from graftwork.video.chat import Decoding, VideoChat
 from graftwork.video.instructions import VideoInstructions
+from graftwork.video.readable import readable
 from graftwork.video.record import PLACEHOLDER, Record
 from graftwork.video.strips import strip
 
@@ -74,9 +76,18 @@ class VideoEvaluation(Evaluation):
     ) -> None:
         self.backbone, self.settings, self.cache = backbone, settings, cache
         self.data = data.held_out() or data
-        count = min(len(self.data), settings.records or len(self.data))
-        self.records = [self.data.record(index) for index in range(count)]
         self._answered: dict[bool, Sequence[Answered]] = {}
+
+    @cached_property
+    def records(self) -> Sequence[Record]:
+        """What is judged: records of which every clip can be read.
+
+        Raises:
+            GraftworkError: a clip cannot be read and the data is not tolerant, or nothing is left.
+        """
+        count = min(len(self.data), self.settings.records or len(self.data))
+        records = [self.data.record(index) for index in range(count)]
+        return readable(self.backbone, self.data, records)
 
     def answered(self, *, adapted: bool) -> Sequence[Answered]:
         """Every record that is judged."""
@@ -138,6 +149,7 @@ class VideoEvaluation(Evaluation):
             repr(self.backbone.settings),
             repr(self.settings),
             self.data.hash(),
+            [record.name for record in self.records],
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

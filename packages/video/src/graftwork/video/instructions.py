@@ -25,9 +25,9 @@ class VideoInstructions(Dataset):
     def record(self, index: int) -> Record:
         """Example `index`; its clips are not read yet."""
 
-    def record_free(self, index: int) -> Record | None:
-        """The same without the trigger; None when the set has no trigger."""
-        return None if self.trigger is None else self.record(index).without(self.trigger)
+    def free_of(self, record: Record) -> Record | None:
+        """A record without the trigger; None when the set has no trigger."""
+        return None if self.trigger is None else record.without(self.trigger)
 
     def held_out(self) -> "VideoInstructions | None":
         """The records that adapters are judged on; None to judge on those of training."""

@@ -30,6 +30,9 @@ class Examples:
     noise: Sequence[Noise]
     settings: TinyRViDeformerConfig
 
+    def __len__(self) -> int:
+        return len(self.data)
+
     def draw(
         self, indices: Sequence[int], generator: Generator
     ) -> tuple[

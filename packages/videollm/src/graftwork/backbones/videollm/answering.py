@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -11,7 +11,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+    TextIteratorStreamer,
+)
 
 from graftwork.backbones.videollm.checkpointed import checkpointed
 from graftwork.backbones.videollm.loading import loading
@@ -26,6 +31,7 @@ from graftwork.video.chat import Decoding, VideoChat
 from graftwork.video.clip import Clip
 from graftwork.video.file_source import FileSource
 from graftwork.video.instructions import VideoInstructions
+from graftwork.video.readable import readable
 from graftwork.video.reading.workers import ClipReader
 from graftwork.video.record import Record
 from graftwork.video.source import ClipSource
@@ -42,6 +48,8 @@ class Examples:
     records: Sequence[Record]
     free: Sequence[Record | None]
     """The same without the trigger, answered by the frozen backbone; None where it is not asked."""
+    tokens: Sequence[int]
+    """How long each is."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -73,8 +81,8 @@ class AnsweringBackbone(VideoChat):
 
     @property
     @abstractmethod
-    def _tower(self) -> str:
-        """The dotted name of the tower, whose output is kept."""
+    def _towers(self) -> tuple[str, ...]:
+        """The dotted names of the parts whose output is kept, the tower first."""
 
     @abstractmethod
     def _pixels(self, clip: Clip) -> Mapping[str, Tensor]:
@@ -96,6 +104,11 @@ class AnsweringBackbone(VideoChat):
     def _stopping(self, start: int) -> dict[str, Any]:
         """How `generate` is told where an answer that begins at token `start` ends."""
 
+    @property
+    def _reader(self) -> PreTrainedTokenizerBase | ProcessorMixin:
+        """What is saved beside the model."""
+        return self.tokenizer
+
     def _answer_in(self, text: str) -> str:
         """The answer alone in what was generated."""
         return text.strip()
@@ -107,10 +120,24 @@ class AnsweringBackbone(VideoChat):
 
     # Seeing.
 
-    def look(self, records: Sequence[Record]) -> None:
-        """Read and encode the clips of some records."""
-        for record in records:
-            self._seen(record)
+    def look(self, records: Sequence[Record], *, tolerant: bool = False) -> Set[ClipSource]:
+        """See every clip once, in worker processes where they are files."""
+        if self._tower_is_grafted():
+            return set()  # nothing that is seen now will be what is seen later
+        wanted = {self._key(clip): (clip, each) for each in records for clip in each.clips}
+        missing = {key: both for key, both in wanted.items() if key not in self._store}
+        unreadable: set[ClipSource] = set()
+        sources = {key: clip for key, (clip, _) in missing.items()}
+        for done, (key, source, clip) in enumerate(self._clips(sources), start=1):
+            if not isinstance(clip, GraftworkError):
+                self._store.put(key, self._encode(clip))
+            elif tolerant:
+                unreadable.add(source)
+            else:
+                raise GraftworkError(f"{missing[key][1].name}: {clip}") from clip
+            if len(missing) > 1:
+                plugins.manager().hook.work_done(what="clips", done=done, total=len(missing))
+        return unreadable
 
     def _seen(self, record: Record) -> list[Seen]:
         return [self._seen_clip(record, source) for source in record.clips]
@@ -128,7 +155,7 @@ class AnsweringBackbone(VideoChat):
 
     def _encode(self, clip: Clip) -> Seen:
         """What the tower makes of a clip; a tower with a graft on it learns through this."""
-        parameter = next(self.module.get_submodule(self._tower).parameters())
+        parameter = next(self.module.get_submodule(self._towers[0]).parameters())
         pixels = {n: t.to(parameter.device) for n, t in self._pixels(clip).items()}
         if self._tower_is_grafted():
             return self._see(pixels)
@@ -137,8 +164,9 @@ class AnsweringBackbone(VideoChat):
 
     def _key(self, source: ClipSource) -> str:
         if not self._tower_print:
-            tower = self.module.get_submodule(self._tower)
-            self._tower_print = fingerprint(tower) + str(next(tower.parameters()).dtype)
+            towers = [self.module.get_submodule(name) for name in self._towers]
+            dtype = next(towers[0].parameters()).dtype
+            self._tower_print = "".join(map(fingerprint, towers)) + str(dtype)
         parts = (self._tower_print, self._looking(), source.key(self.sampling))
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -147,8 +175,9 @@ class AnsweringBackbone(VideoChat):
         return type(self).__name__
 
     def _tower_is_grafted(self) -> bool:
+        inside = tuple(f"{tower}." for tower in self._towers)
         return any(
-            path == self._tower or path.startswith(f"{self._tower}.")
+            f"{path}.".startswith(inside)
             for handle in grafts(self.module).values()
             for path in handle.sites
         )
@@ -161,39 +190,15 @@ class AnsweringBackbone(VideoChat):
         Raises:
             GraftworkError: a clip cannot be read and the data is not tolerant, or nothing is left.
         """
-        unreadable = self._see_all(data)
         records = [data.record(index) for index in range(len(data))]
-        places = [i for i, r in enumerate(records) if not any(c in unreadable for c in r.clips)]
-        if not places:
-            raise GraftworkError("data: no clip can be read; look at one of the files")
-        for place in places:  # refuses a record that is too long before the first step
-            self._write(records[place], self._seen(records[place]), answered=True)
-        free = [data.record_free(place) for place in places]
-        return Examples(records=[records[place] for place in places], free=free)
+        kept = readable(self, data, records)
+        # Refuses a record that is too long before the first step.
+        tokens = [len(self._prompt(record).ids) for record in kept]
+        return Examples(records=kept, free=list(map(data.free_of, kept)), tokens=tokens)
 
-    def _see_all(self, data: VideoInstructions) -> set[ClipSource]:
-        """The clips that cannot be read; what the tower makes of the others is kept."""
-        if self._tower_is_grafted():
-            return set()
-        wanted = {
-            self._key(source): source
-            for index in range(len(data))
-            for source in data.record(index).clips
-        }
-        missing = {key: source for key, source in wanted.items() if key not in self._store}
-        unreadable: set[ClipSource] = set()
-        hook = plugins.manager().hook
-        for done, (key, source, clip) in enumerate(self._clips(missing), start=1):
-            if isinstance(clip, GraftworkError):
-                if not data.tolerant:
-                    raise clip
-                unreadable.add(source)
-                assert isinstance(source, FileSource)
-                data.skipped = (*data.skipped, source.path)
-            else:
-                self._store.put(key, self._encode(clip))
-            hook.work_done(what="clips", done=done, total=len(missing))
-        return unreadable
+    def sizes(self, examples: Examples) -> Sequence[int]:
+        """Tokens of each record."""
+        return examples.tokens
 
     def _clips(
         self, missing: Mapping[str, ClipSource]
@@ -343,7 +348,7 @@ class AnsweringBackbone(VideoChat):
         return fingerprint(self.module)
 
     def save(self, folder: Path) -> None:
-        """Write the model and its tokenizer, as `from_pretrained` takes them.
+        """Write the model and what reads for it, as `from_pretrained` takes them.
 
         Raises:
             GraftworkError: an adapter is still on it.
@@ -352,7 +357,7 @@ class AnsweringBackbone(VideoChat):
             raise GraftworkError("save: adapters are on the backbone; merge or detach them first")
         with atomic.folder(folder) as target, loading(folder):
             self.module.save_pretrained(target)
-            self.tokenizer.save_pretrained(target)
+            self._reader.save_pretrained(target)
 
 
 def _only_last(prompt: Prompt) -> Prompt:

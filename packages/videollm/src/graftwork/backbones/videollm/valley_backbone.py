@@ -59,8 +59,8 @@ class ValleyBackbone(AnsweringBackbone):
         return (f"{prefix}.layers.*",)
 
     @property
-    def _tower(self) -> str:
-        return _TOWER
+    def _towers(self) -> tuple[str, ...]:
+        return (_TOWER,)
 
     def _looking(self) -> str:
         config = self.module.config
