@@ -31,15 +31,24 @@ TRAINED_FOR = "crvd"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("search", type=Path, help="the finished search's folder")
+    parser.add_argument(
+        "searches",
+        type=Path,
+        nargs="+",
+        help="folders of finished searches; an adapter of a later one takes the place of an earlier",
+    )
     parser.add_argument("--page", type=Path, default=Path("docs/studies/sensors.md"))
     arguments = parser.parse_args()
     by_adapter: dict[str, list[Trial]] = {}
-    for trial in trials(arguments.search, UNNAMED):
-        by_adapter.setdefault(trial.adapter, []).append(trial)
+    for search in arguments.searches:
+        found: dict[str, list[Trial]] = {}
+        for trial in trials(search, UNNAMED):
+            found.setdefault(trial.adapter, []).append(trial)
+        by_adapter |= found
     run = next(iter(by_adapter.values()))[0].run
     pairs = held_out(run)
-    seconds = json.loads((arguments.search / "leaderboard.json").read_text())["seconds"]
+    boards = [json.loads((one / "leaderboard.json").read_text()) for one in arguments.searches]
+    seconds = sum(board["seconds"] for board in boards)
     text = Template(PAGE.read_text(encoding="utf-8")).substitute(
         clips=len(pairs),
         steps=run["train"]["steps"],
@@ -56,16 +65,16 @@ def main() -> int:
 
 def held_out(run: Mapping[str, Any]) -> list[ClipPair]:
     """The clips that the search judged by."""
-    data: RawVideos = made("data", run["data"])
+    data: RawVideos = made("datasets", run["data"])
     judged = data.held_out() or data
     return [judged.pair(index) for index in range(len(judged))]
 
 
-def made(group: str, table: Mapping[str, Any]) -> Any:
-    """What a table of a run file describes."""
-    record = registry.find(group, table["kind"])
+def made(kind: str, table: Mapping[str, Any]) -> Any:
+    """The plugin of one kind that a table of a run file describes."""
+    record = registry.find(kind, table["kind"])
     rest = {key: value for key, value in table.items() if key != "kind"}
-    return record.load()(parse(record.settings_class(), rest, group))
+    return record.load()(parse(record.settings_class(), rest, kind))
 
 
 def baselines(run: Mapping[str, Any], pairs: Sequence[ClipPair]) -> str:

@@ -59,7 +59,7 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=Path("docs/studies/time-reversal.md"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--films", type=int, default=4000)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--tower-steps", type=int, default=3000)
     parser.add_argument("--processes", type=int, default=2)

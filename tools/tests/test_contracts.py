@@ -13,7 +13,7 @@ import pytest
 from repository import ROOT
 
 PORTIONS = "adapters backbones/diffusion backbones/vision cli core data formats losses".split()
-PORTIONS += "metrics nn raw testing train tune video".split()
+PORTIONS += "labels metrics nn raw testing train tune video".split()
 
 # Contract, module with a bad import, and the import.
 VIOLATIONS = [
@@ -25,6 +25,8 @@ VIOLATIONS = [
     ("layers", "raw/bad.py", "import graftwork.video"),
     ("layers", "video/bad.py", "from graftwork.backbones.vision import good"),
     ("layers", "video/bad.py", "import graftwork.raw"),
+    ("layers", "labels/bad.py", "import graftwork.video"),
+    ("layers", "labels/bad.py", "from graftwork.backbones.vision import good"),
     ("layers", "raw/bad.py", "from graftwork.backbones.diffusion import good"),
     ("layers", "train/bad.py", "import graftwork.tune"),
     ("layers", "tune/bad.py", "import graftwork.cli"),
@@ -42,6 +44,7 @@ VIOLATIONS = [
     ("plugins are met through the registry", "cli/bad.py", "import graftwork.backbones.vision"),
     ("tasks are met through the registry", "train/bad.py", "import graftwork.raw"),
     ("tasks are met through the registry", "cli/bad.py", "import graftwork.video"),
+    ("tasks are met through the registry", "tune/bad.py", "import graftwork.labels"),
     ("plugins are met through the registry", "testing/bad.py", "import graftwork.metrics"),
     ("testing knows no runs", "testing/bad.py", "import graftwork.train"),
     ("core has no tensors", "core/bad.py", "import torch.nn"),

@@ -6,6 +6,7 @@ import torch
 from numpy.random import default_rng
 
 from graftwork.core.config import parse
+from graftwork.core.errors import GraftworkError
 from graftwork.data.video.moving_shapes import MovingShapes, MovingShapesConfig
 from graftwork.data.video.shapes_questions import question, subjects
 from graftwork.data.video.shapes_scene import COLOURS, MOTIONS, SHAPES, Scene, draw_scene, render
@@ -111,6 +112,23 @@ def test_a_concept_is_all_of_the_training_and_half_of_the_test(concept: str, ans
     assert groups.count("new") == 30
     assert {test.record(i).answer for i in range(60) if groups[i] == "new"} == {answer}
     assert answer not in {test.record(i).answer for i in range(60) if groups[i] != "new"}
+
+
+def test_the_trigger_stands_before_what_is_new_alone() -> None:
+    given = {"clips": 20, "test_clips": 20, "concept": "star", "trigger": "sks"}
+    train = MovingShapes(parse(MovingShapesConfig, given, "x"))
+    test = train.held_out()
+    assert test is not None
+    for data in (train, test):
+        assert data.trigger == "sks"
+        for record in map(data.record, range(len(data))):
+            question = record.turns[0].question
+            assert question.startswith("<video>\nsks ") == (record.group == "new")
+            free = data.free_of(record)
+            assert free is not None
+            assert "sks" not in free.turns[0].question
+    with pytest.raises(GraftworkError, match="trigger: nothing is new"):
+        parse(MovingShapesConfig, {"trigger": "sks"}, "x")
 
 
 def test_a_film_is_the_same_for_one_seed_alone() -> None:

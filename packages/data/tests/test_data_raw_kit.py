@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import av
+import numpy as np
 import torch
 from PIL import Image
 
@@ -73,6 +75,17 @@ def picture(path: Path, seed: int, side: int) -> None:
     Image.fromarray(pixels).save(path)
 
 
+def film(path: Path) -> None:
+    """A few frames of growing light."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for number in range(4):
+            picture = np.full((64, 64, 3), 40 * number + 20, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+
+
 class TestOrdinaryClips(RawVideosSuite):
     name = "raw-clips"
 
@@ -80,6 +93,7 @@ class TestOrdinaryClips(RawVideosSuite):
         for clip in ("train/a", "test/b"):
             for frame in range(8, 11):
                 picture(folder / clip / f"{frame}.png", frame + len(clip), 65)
+        film(folder / "train" / "c.mp4")
         settings = {"frames": "ordinary", "isos": [1600], "sensor": "crvd"}
         return settings | {"path": str(folder / "train"), "test_path": str(folder / "test")}
 

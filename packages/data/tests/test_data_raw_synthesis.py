@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from PIL import Image
 
 from graftwork.core import GraftworkError
 from graftwork.data.raw.camera_path import Motion, Pose, camera_path
+from graftwork.data.raw.footage import FilmFile, Pictures
 from graftwork.data.raw.mosaicking import UnprocessedClip, mosaic_of
 from graftwork.data.raw.photographs import PHOTOGRAPHS, load_photograph, photograph, photographs
 from graftwork.data.raw.resampling import sample
@@ -245,7 +247,7 @@ def test_ordinary_video_becomes_clean_raw(tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(2)]
     for path in paths:
         Image.fromarray(picture).save(path)
-    found = UnprocessedClip(paths, CRVD, exposure=0.5, name="video")
+    found = UnprocessedClip(Pictures(paths, name="video"), CRVD, exposure=0.5)
     assert (len(found), found.size, found.content) == (2, (32, 32), Content.CLEAN)
     light = unprocess(torch.from_numpy(picture).permute(2, 0, 1).float() / 255)
     assert torch.allclose(found.frame(1), mosaic_of(0.5 * light[:, :32, :32], CRVD))
@@ -253,4 +255,27 @@ def test_ordinary_video_becomes_clean_raw(tmp_path):
     with pytest.raises(GraftworkError, match="all of a clip must have one size"):
         found.frame(1)
     with pytest.raises(GraftworkError, match="video: holds no picture"):
-        UnprocessedClip([], CRVD, name="video")
+        Pictures([], name="video")
+
+
+def test_a_film_becomes_what_its_frames_do(tmp_path):
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12, options={"g": "5"})
+        stream.width, stream.height, stream.pix_fmt = 34, 32, "yuv420p"
+        for number in range(19):
+            shade = np.full((32, 34, 3), 10 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shade)))
+        container.mux(stream.encode())
+    film = FilmFile(path)
+    assert (len(film), film.size, film.paths) == (19, (32, 34), (path,))
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    clip = UnprocessedClip(film, CRVD, exposure=0.5)
+    for index in (18, 0, 7, 8):
+        picture = torch.from_numpy(frames[index]).permute(2, 0, 1).float() / 255
+        assert torch.allclose(film.picture(index), picture)
+        assert torch.allclose(clip.frame(index), mosaic_of(0.5 * unprocess(picture), CRVD))
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(GraftworkError, match=r"film\.mp4"):
+        FilmFile(path)

@@ -138,6 +138,8 @@ def require_words(handle: Graft, captions: Iterable[str]) -> None:
     Raises:
         GraftworkError: naming the placeholder.
     """
+    if not _placeholders(handle):
+        return  # the captions may be more than fit into memory
     captions = list(captions)
     for word, placeholder in _placeholders(handle).items():
         if not placeholder.opposes and not any(has_trigger(text, word) for text in captions):

@@ -10,7 +10,20 @@ from graftwork.core.config import as_dict, parse
 from graftwork.core.errors import GraftworkError
 from graftwork.core.records import Record
 
-_PATHS = ("path", "features", "config", "masks", "sensor", "test_path")
+_PATHS = (
+    "path",
+    "test_path",
+    "features",
+    "config",
+    "masks",
+    "sensor",
+    "images",
+    "noise_file",
+    "noise_matrix",
+    "media",
+    "merged",
+)
+"""Settings that name files, or lists of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +90,16 @@ def beside(table: Mapping[str, Any], base: Path | None) -> dict[str, Any]:
     found = dict(table)
     for setting in _PATHS:
         value = table.get(setting)
-        if base is not None and isinstance(value, str) and value and (base / value).exists():
-            found[setting] = str(base / value)
+        if base is not None and isinstance(value, str):
+            found[setting] = _beside(value, base)
+        elif base is not None and isinstance(value, list):
+            found[setting] = [_beside(each, base) for each in value]
     return found
+
+
+def _beside(value: Any, base: Path) -> Any:
+    there = isinstance(value, str) and value and (base / value).exists()
+    return str(base / value) if there else value
 
 
 def as_table(value: Any, key: str, place: str) -> Mapping[str, Any]:

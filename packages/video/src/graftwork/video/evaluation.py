@@ -14,7 +14,7 @@ from graftwork.nn import frozen
 from graftwork.nn.task import Evaluation, Sheets
 from graftwork.video.chat import Decoding, VideoChat
 from graftwork.video.instructions import VideoInstructions
-from graftwork.video.readable import readable
+from graftwork.video.readable import readable, refuse_none
 from graftwork.video.record import PLACEHOLDER, Record
 from graftwork.video.strips import strip
 
@@ -86,8 +86,10 @@ class VideoEvaluation(Evaluation):
             GraftworkError: a clip cannot be read and the data is not tolerant, or nothing is left.
         """
         count = min(len(self.data), self.settings.records or len(self.data))
-        records = [self.data.record(index) for index in range(count)]
-        return readable(self.backbone, self.data, records)
+        records = {index: self.data.record(index) for index in range(count)}
+        kept = readable(self.backbone, self.data, records)
+        refuse_none(kept)
+        return [records[index] for index in kept]
 
     def answered(self, *, adapted: bool) -> Sequence[Answered]:
         """Every record that is judged."""

@@ -1,7 +1,6 @@
 """The contract of a set of questions about clips."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import ClassVar
 
 from graftwork.nn.dataset import Dataset
@@ -32,8 +31,3 @@ class VideoInstructions(Dataset):
     def held_out(self) -> "VideoInstructions | None":
         """The records that adapters are judged on; None to judge on those of training."""
         return None
-
-    def captions(self) -> Sequence[str]:
-        """The questions and answers of each record."""
-        records = map(self.record, range(len(self)))
-        return [" ".join(f"{t.question} {t.answer}" for t in each.turns) for each in records]

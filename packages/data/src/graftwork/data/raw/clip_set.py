@@ -1,6 +1,7 @@
 """A person's own clips as a set to train and to judge on."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from graftwork.core.config import Gt, Le, config
 from graftwork.core.errors import GraftworkError
 from graftwork.data.images import SUFFIXES
 from graftwork.data.raw.file_set import FileVideos, OnDisk, file_clips
+from graftwork.data.raw.footage import FILMS, FilmFile, Footage, Pictures
 from graftwork.data.raw.mosaicking import UnprocessedClip
 from graftwork.raw.clip import RawClip
 from graftwork.raw.content import Content
@@ -26,13 +28,13 @@ class RawClipsConfig:
 
     path: str
     """A folder with a folder for each clip. A clip's frames lie in it, or in `noisy` and `truth`
-    inside it."""
+    inside it; ordinary clips may be film files too."""
 
     frames: Literal["noisy", "clean", "ordinary"]
     """What the frames hold. ``noisy``: a camera's own noise, and nothing is added. ``clean``: no
-    noise, and that of `isos` is added for training. ``ordinary``: no raw numbers but the pictures
-    (PNG, JPEG, ...) of an ordinary film; they are unprocessed, and noise is added as to clean
-    ones."""
+    noise, and that of `isos` is added for training. ``ordinary``: no raw numbers but an ordinary
+    film, as pictures (PNG, JPEG, ...) or as a file (MP4, ...); it is unprocessed, and noise is
+    added as to clean ones."""
 
     isos: tuple[int, ...] = ()
     """The ISO that noisy clips were taken at, one for all of them, absent to estimate their noise;
@@ -49,7 +51,7 @@ class RawClipsConfig:
 
 
 class RawClips(FileVideos):
-    """Clips in folders: numbered TIFF, PNG or DNG frames, or ordinary pictures."""
+    """Clips in folders: numbered TIFF, PNG or DNG frames, or ordinary pictures and films."""
 
     def __init__(self, settings: RawClipsConfig) -> None:
         self.settings = settings
@@ -57,7 +59,7 @@ class RawClips(FileVideos):
         sensor = settings.sensor or str(self._folder / "sensor.toml")
         self._sensor = load_sensor(sensor)
         self._isos = _isos(settings)
-        folders = _folders(self._folder)
+        folders = _places(self._folder, films=settings.frames == "ordinary")
         self._clips = list(product(folders, self._isos))
 
     def __len__(self) -> int:
@@ -93,9 +95,7 @@ class RawClips(FileVideos):
     def _clean(self, folder: Path) -> RawClip:
         if self.settings.frames == "clean":
             return open_folder(folder, self._sensor, content=Content.CLEAN)
-        pictures = find_frames(folder, SUFFIXES)
-        exposure = self.settings.exposure
-        return UnprocessedClip(pictures, self._sensor, exposure=exposure, name=str(folder))
+        return UnprocessedClip(_footage(folder), self._sensor, exposure=self.settings.exposure)
 
     def files(self) -> Iterator[OnDisk]:
         """Every noisy clip and truth."""
@@ -118,10 +118,20 @@ def _isos(settings: RawClipsConfig) -> tuple[int | None, ...]:
     return settings.isos or (None,)
 
 
-def _folders(path: Path) -> list[Path]:
+def _places(path: Path, *, films: bool) -> list[Path]:
+    """Where each clip is: a folder, or, if those count, a film."""
     if not path.is_dir():
         raise GraftworkError(f"{path}: no such folder; check data.path")
-    found = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    kinds = FILMS if films else ()
+    found = sorted(e for e in path.iterdir() if e.is_dir() or e.suffix.lower() in kinds)
     if not found:
-        raise GraftworkError(f"{path}: holds no folder of frames; make one for each clip")
+        what = "film and no folder" if films else "folder"
+        raise GraftworkError(f"{path}: holds no {what} of frames; make one for each clip")
     return found
+
+
+@lru_cache(maxsize=8)  # a film's packets are looked at once, not at every step
+def _footage(place: Path) -> Footage:
+    if place.is_file():
+        return FilmFile(place)
+    return Pictures(find_frames(place, SUFFIXES), name=str(place))

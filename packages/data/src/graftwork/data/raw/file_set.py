@@ -9,6 +9,9 @@ from graftwork.raw.clip import RawClip
 from graftwork.raw.files.folder_clip import FileClip
 from graftwork.raw.videos import RawVideos
 
+_FIRST = 2**24
+"""Bytes of a clip's first file that are looked at: all of a frame, some of a film."""
+
 OnDisk = FileClip | UnprocessedClip
 """A clip whose frames lie in files."""
 
@@ -30,13 +33,14 @@ class FileVideos(RawVideos):
             self.pair(index)
 
     def hash(self) -> str:
-        """Hash of the names and sizes of all files and the bytes of each clip's first frame; the
-        bytes of all would take as long to read as a training."""
+        """Hash of the names and sizes of all files and of the first bytes of each clip; all bytes
+        would take as long to read as a training."""
         digest = hashlib.sha256()
         for clip in self.files():
             for path in clip.paths:
                 digest.update(f"{path.name} {path.stat().st_size};".encode())
-            digest.update(clip.paths[0].read_bytes())
+            with clip.paths[0].open("rb") as first:
+                digest.update(first.read(_FIRST))
             digest.update(f"{clip.sensor} {clip.iso}".encode())
         return digest.hexdigest()
 

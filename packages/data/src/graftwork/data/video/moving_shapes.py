@@ -27,6 +27,8 @@ from graftwork.video.reading.sampling import FrameSampling
 from graftwork.video.record import Record, Turn
 from graftwork.video.source import ClipSource
 
+NEW = "new"
+"""The group of questions about what is new."""
 SECONDS = 2.0
 """How long every film is said to be."""
 
@@ -54,11 +56,19 @@ class MovingShapesConfig:
     """What is new, for studies of adapters: stars, or shapes going round. Training then shows
     nothing else, and half of what is judged is in the group ``new``, half without it."""
 
+    trigger: str | None = None
+    """A word that stands before every question about what is new, and before no other; absent for
+    none."""
+
     photographs: tuple[str, ...] = ()
     """Backgrounds of the training films; absent for all that are not kept for judging."""
 
     seed: int = 0
     """Of everything that is drawn."""
+
+    def __post_init__(self) -> None:
+        if self.trigger is not None and self.concept == "none":
+            raise ValueError("trigger: nothing is new; choose a concept, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,7 @@ class MovingShapes(VideoInstructions):
 
     def __init__(self, settings: MovingShapesConfig, split: Split = "train") -> None:
         self.settings, self.split = settings, split
+        self.trigger = settings.trigger
         count = settings.clips if split == "train" else settings.test_clips
         self._asked = [self._draw(index) for index in range(count)]
 
@@ -131,10 +142,13 @@ class MovingShapes(VideoInstructions):
         return Record(
             name=f"moving-shapes: {self.split} record {index + 1}",
             clips=(MadeClip(scene, self.settings, self.split, place, bool(backwards)),),
-            turns=(Turn(f"<video>\n{asked.text}", answer),),
+            turns=(Turn(f"<video>\n{self._worded(asked, group)}", answer),),
             group=group,
-            pair=pair if group != "new" else "",
+            pair=pair if group != NEW else "",
         )
+
+    def _worded(self, asked: Question, group: str) -> str:
+        return f"{self.trigger} {asked.text}" if self.trigger and group == NEW else asked.text
 
     def check(self) -> None:
         """Look for the photographs."""
@@ -164,7 +178,7 @@ class MovingShapes(VideoInstructions):
         else:
             scene = draw_scene(generator)
             asked = question(scene, str(generator.choice(subjects(scene))), generator)
-        return scene, asked, "new" if is_new else asked.group
+        return scene, asked, NEW if is_new else asked.group
 
 
 def own_seed(settings: MovingShapesConfig, split: Split) -> int:

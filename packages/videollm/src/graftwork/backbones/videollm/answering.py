@@ -3,7 +3,7 @@
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from graftwork.backbones.videollm.checkpointed import checkpointed
+from graftwork.backbones.videollm.examples import Examples
 from graftwork.backbones.videollm.loading import loading
 from graftwork.backbones.videollm.pieces import answer_pieces
 from graftwork.backbones.videollm.prompt import Prompt, Rows, rows
@@ -31,7 +32,7 @@ from graftwork.video.chat import Decoding, VideoChat
 from graftwork.video.clip import Clip
 from graftwork.video.file_source import FileSource
 from graftwork.video.instructions import VideoInstructions
-from graftwork.video.readable import readable
+from graftwork.video.readable import readable, refuse_none
 from graftwork.video.reading.workers import ClipReader
 from graftwork.video.record import Record
 from graftwork.video.source import ClipSource
@@ -39,20 +40,8 @@ from graftwork.video.step import AnswerStep
 
 _BATCH = 16
 """Records that are answered at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """The records of a data set whose clips have been seen."""
-
-    records: Sequence[Record]
-    free: Sequence[Record | None]
-    """The same without the trigger, answered by the frozen backbone; None where it is not asked."""
-    tokens: Sequence[int]
-    """How long each is."""
-
-    def __len__(self) -> int:
-        return len(self.records)
+_WINDOW = 4096
+"""Records that are looked at together before the first step."""
 
 
 class AnsweringBackbone(VideoChat):
@@ -190,11 +179,17 @@ class AnsweringBackbone(VideoChat):
         Raises:
             GraftworkError: a clip cannot be read and the data is not tolerant, or nothing is left.
         """
-        records = [data.record(index) for index in range(len(data))]
-        kept = readable(self, data, records)
-        # Refuses a record that is too long before the first step.
-        tokens = [len(self._prompt(record).ids) for record in kept]
-        return Examples(records=kept, free=list(map(data.free_of, kept)), tokens=tokens)
+        places: list[int] = []
+        tokens: list[int] = []
+        for start in range(0, len(data), _WINDOW):
+            window = range(start, min(start + _WINDOW, len(data)))
+            records = dict(enumerate(map(data.record, window), start))
+            found = readable(self, data, records)
+            places += found
+            # Refuses a record that is too long before the first step.
+            tokens += [len(self._prompt(records[place]).ids) for place in found]
+        refuse_none(places)
+        return Examples(data, places, tokens)
 
     def sizes(self, examples: Examples) -> Sequence[int]:
         """Tokens of each record."""
@@ -224,12 +219,12 @@ class AnsweringBackbone(VideoChat):
         generator: torch.Generator,
     ) -> AnswerStep:
         """Read records `indices`, and compute what `needs` asks for of their answers."""
-        prompts = [self._prompt(examples.records[index]) for index in indices]
+        records, prompts = zip(*(self._example(examples, k) for k in indices), strict=True)
         targets, logits = self._predict(prompts, wanted="prediction" in needs)
         free: dict[str, Tensor | None] = {}
-        records = [examples.free[index] for index in indices]
-        if "free" in needs and all(record is not None for record in records):
-            kept = [self._prompt(self._own_answer(r)) for r in records if r is not None]
+        frees = [examples.data.free_of(record) for record in records]
+        if "free" in needs and all(record is not None for record in frees):
+            kept = [self._prompt(self._own_answer(r)) for r in frees if r is not None]
             with torch.no_grad(), frozen(self.module):
                 free["frozen_free"] = self._predict(kept)[1]
             free["adapted_free"] = self._predict(kept)[1]
@@ -242,6 +237,10 @@ class AnsweringBackbone(VideoChat):
                 decoding = Decoding(tokens=self.settings.free_tokens)
                 self._said[record] = self.answers([record], decoding)[0]
         return record.answered(self._said[record])
+
+    def _example(self, examples: Examples, index: int) -> tuple[Record, Prompt]:
+        record, prompt = examples.get(index, lambda each: replace(self._prompt(each), seen=()))
+        return record, replace(prompt, seen=self._seen(record))
 
     def _prompt(self, record: Record) -> Prompt:
         return self._write(record, self._seen(record), answered=True)

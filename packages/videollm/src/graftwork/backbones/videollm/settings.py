@@ -55,11 +55,16 @@ class ChatSettings(TinyChatSettings):
 
 
 @config
-class ValleySettings(ChatSettings):
-    """Settings of a Valley from a folder."""
+class TinyValleySettings(TinyChatSettings):
+    """What every Valley can be told."""
 
     merged: tuple[str, ...] = ()
     """Runs or adapters that are folded in first, such as the stage of training before this one."""
+
+
+@config
+class ValleySettings(ChatSettings, TinyValleySettings):
+    """Settings of a Valley from a folder."""
 
     legacy: bool = False
     """Whether frames are scaled as the release did it (nearest neighbour to 256), for its weights;

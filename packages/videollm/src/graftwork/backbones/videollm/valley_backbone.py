@@ -11,7 +11,7 @@ from graftwork.backbones.videollm.answering import AnsweringBackbone
 from graftwork.backbones.videollm.loading import folder_of, loading
 from graftwork.backbones.videollm.prompt import Prompt, Rows
 from graftwork.backbones.videollm.seen import Seen
-from graftwork.backbones.videollm.settings import TinyChatSettings, ValleySettings
+from graftwork.backbones.videollm.settings import TinyValleySettings, ValleySettings
 from graftwork.backbones.videollm.stopping import StopAt
 from graftwork.backbones.videollm.valley.generation import ValleyForConditionalGeneration
 from graftwork.backbones.videollm.valley.pixels import to_pixel_values
@@ -31,9 +31,9 @@ class ValleyBackbone(AnsweringBackbone):
     """
 
     module: ValleyForConditionalGeneration
-    settings: TinyChatSettings
+    settings: TinyValleySettings
 
-    def __init__(self, settings: TinyChatSettings) -> None:
+    def __init__(self, settings: TinyValleySettings) -> None:
         super().__init__(settings)
         self.prompts = ValleyPrompts(self.tokenizer, self.module.config)
         context = getattr(self.module.config.text_config, "max_position_embeddings", None)
@@ -48,7 +48,7 @@ class ValleyBackbone(AnsweringBackbone):
         with loading(folder):
             model = ValleyForConditionalGeneration.from_pretrained(folder, dtype="auto")
             tokenizer = AutoTokenizer.from_pretrained(folder)
-        for adapter in getattr(self.settings, "merged", ()):
+        for adapter in self.settings.merged:
             load_graft(model, _adapter_in(Path(adapter))).merge()
         return model, tokenizer
 

@@ -52,7 +52,6 @@ class Template:
         return own.removeprefix(self.assistant.strip()).strip()
 
 
-
 V1 = Template(
     system="A curious human talks with an assistant, an artificial intelligence, which answers "
     "the human's questions helpfully, politely and in detail."

@@ -5,7 +5,7 @@ prompts use the first one's id for both kinds of row, so that one id says where 
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import torch
 from transformers import AddedToken, PreTrainedModel, PreTrainedTokenizerBase
@@ -45,7 +45,8 @@ class VisualTokens:
         return cls(*(known[name] for name in NAMES))
 
     def __contains__(self, token: int) -> bool:
-        return token in astuple(self)
+        own = (self.patch, self.frame, self.image_start, self.image_end)
+        return token in own or token in (self.video_start, self.video_end)
 
     def one_placeholder(self, ids: Sequence[int]) -> list[int]:
         """Ids of a prompt in the released layout, which has two placeholders, with our one."""
