@@ -35,7 +35,7 @@ def main() -> int:
         "searches",
         type=Path,
         nargs="+",
-        help="folders of finished searches; an adapter of a later one takes the place of an earlier",
+        help="folders of finished searches; of one adapter in several the last counts",
     )
     parser.add_argument("--page", type=Path, default=Path("docs/studies/sensors.md"))
     arguments = parser.parse_args()

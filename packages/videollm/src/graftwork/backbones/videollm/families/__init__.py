@@ -1,0 +1,1 @@
+"""The video LLMs of transformers, read through their own processors."""
