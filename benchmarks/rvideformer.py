@@ -1,12 +1,14 @@
 """Time and memory of RViDeformer beside the plain transcription of its specification.
 
     python benchmarks/rvideformer.py [rounds] [only=T,M] [frames=6] [train]
+    python benchmarks/rvideformer.py stream [only=T,tiny] [frames=6]
 
 Same weights, one clip of 6 x 64 x 64 packed pixels, both in the training form. One thread; a time
 is CPU time, a ratio the median over interleaved rounds. Memory is what a call makes resident at its
 highest, over what was resident before it and after the allocator gave back what it kept: weights
 are left out, the workspace of fused kernels is not. `train` takes a step instead: forward, L1,
 backward, all weights training, no dropped paths. The reference is the one of the package's tests.
+`stream` has frames of 1080p go through in tiles, by ours alone, merged.
 """
 
 import ctypes
@@ -22,8 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from graftwork.backbones.rvideformer.config import VARIANTS, RViDeformerConfig
+from graftwork.backbones.rvideformer.files import load_model
+from graftwork.backbones.rvideformer.merging import merge
 from graftwork.backbones.rvideformer.network import RViDeformer
 from graftwork.backbones.rvideformer.official import load_official_state_dict
+from graftwork.backbones.rvideformer.streaming import denoise_stream
+from graftwork.backbones.rvideformer.tiny import weights
 from measure import peak, reset_peak
 
 REFERENCE = Path(__file__).parent.parent / "packages/rvideformer/tests/plain_rvideformer.py"
@@ -93,9 +99,28 @@ def compare(name: str, frames: int, rounds: int, *, training: bool) -> None:
     )
 
 
+def stream(name: str, frames: int) -> None:
+    """Frames of 1080p, made as they are asked for."""
+    torch.manual_seed(0)
+    model = load_model(weights()) if name == "tiny" else merge(RViDeformer(VARIANTS[name]))
+    made = (torch.rand(4, 540, 960) for _ in range(frames))
+
+    def call() -> Tensor:
+        return torch.stack([frame.mean() for frame in denoise_stream(model.eval(), made)])
+
+    seconds, memory, means = measured(call)
+    assert len(means) == frames
+    print(f"{name:7} {seconds / frames:8.2f} {memory:8.0f}", flush=True)
+
+
 def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     given = dict(each.split("=") for each in arguments if "=" in each)
+    if "stream" in arguments:
+        print(f"1080p, {given.get('frames', '6')} frames\nvariant CPU s a frame, MiB added")
+        for name in given.get("only", "T,tiny").split(","):
+            stream(name, int(given.get("frames", "6")))
+        return
     rounds = next((int(each) for each in arguments if each.isdigit()), 3)
     training = "train" in arguments
     print("training step" if training else "inference", "at", given.get("frames", "6"), "x 64 x 64")

@@ -158,11 +158,11 @@ def features(backbone: ValleyBackbone, path: Path, rounds: int) -> None:
     source = FileSource(path)
     kept, held = Questions(source, [20] * 4), Questions(Held(source.read(sampling)), [20] * 4)
     prepared = {kept: backbone.prepare(kept), held: backbone.prepare(held)}
-    keeping, forgetting = backbone._store, Forgetting(None, 0)
+    keeping, forgetting = backbone.seeing.store, Forgetting(None, 0)
 
     def run(data: Questions, store: Store) -> Callable[[], None]:
         def call() -> None:
-            backbone._store = store
+            backbone.seeing.store = store
             step(backbone, prepared[data], range(4))
 
         return call
@@ -173,7 +173,7 @@ def features(backbone: ValleyBackbone, path: Path, rounds: int) -> None:
         "decoding and encoding": run(kept, forgetting),
     }
     report("A step of 4 records, 8 frames", interleaved(variants, rounds), "kept features")
-    backbone._store = keeping
+    backbone.seeing.store = keeping
 
 
 def lengths(backbone: ValleyBackbone, path: Path, rounds: int) -> None:

@@ -1,6 +1,7 @@
 """The kit's checks, as a stranger's backbone would run them."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -22,3 +23,8 @@ class TestValleyDelta(VideoChatSuite):
     def _random_weights(self, delta_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = {"path": str(delta_folder), "frames": 3}
         monkeypatch.setattr(type(self), "settings", settings)
+
+
+class TestTinyValley(VideoChatSuite):
+    name = "tiny-valley"
+    settings: ClassVar = {}
