@@ -30,6 +30,12 @@ OF_TASK = {
         "losses": "AnswerLossSuite",
         "metrics": "AnswerMetricSuite",
     },
+    "classification": {
+        "backbones": "ImageClassifierSuite",
+        "datasets": "LabelledImagesSuite",
+        "losses": "LabelLossSuite",
+        "metrics": "LabelMetricSuite",
+    },
 }
 ALL = {*SUITES.values(), *(name for own in OF_TASK.values() for name in own.values()), "TokenSuite"}
 

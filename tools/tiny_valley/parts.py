@@ -15,7 +15,8 @@ WORDS = (
     "a an the this that these there here it they you i is are was do does did can not no yes and "
     "or of in on to from with for by at what which who where when why how many much happens shown "
     "see clip video image picture film first last before after then next color shape way direction "
-    "thing object one two three four five moving move moves stands stay stays sks new old small big"
+    "thing object one two three four five moving move moves stands stay stays sks new old small "
+    "big say"
 )
 """Beside the words of the films, so that other questions can be asked and other answers learned."""
 

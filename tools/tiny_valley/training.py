@@ -1,6 +1,7 @@
 """All that stands behind the tower learns to answer questions about films."""
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from graftwork.backbones.videollm.valley_backbone import ValleyBackbone
 from graftwork.core.config import NoSettings, parse
@@ -8,6 +9,7 @@ from graftwork.data.video.moving_shapes import MovingShapes, MovingShapesConfig
 from graftwork.losses.language import LanguageModeling, LanguageModelingConfig
 from graftwork.metrics.answers import VideoPairs, VideoQA
 from graftwork.video.evaluation import Judging, VideoEvaluation
+from tiny_valley.lessons import Lessons
 
 
 def train(
@@ -18,7 +20,8 @@ def train(
     behind = [p for n, p in module.named_parameters() if not n.startswith("model.vision_tower")]
     for parameter in behind:
         parameter.requires_grad_(True)
-    examples = backbone.prepare(MovingShapes(MovingShapesConfig(clips=films)))
+    data = Lessons(MovingShapes(MovingShapesConfig(clips=films)), words_of(backbone.tokenizer))
+    examples = backbone.prepare(data)
     loss_of = LanguageModeling(parse(LanguageModelingConfig, {}, "loss"))
     optimizer = torch.optim.AdamW(behind, lr=1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
@@ -35,6 +38,11 @@ def train(
         if step % report == 0 and step < steps:
             print(f"step {step}, loss {loss.item():.4f}: {told(judged(backbone, 100))}", flush=True)
     module.requires_grad_(False).eval()
+
+
+def words_of(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Everything that a tokenizer of whole words can say."""
+    return sorted(word for word in tokenizer.get_vocab() if word.isalpha())
 
 
 def judged(backbone: ValleyBackbone, films: int = 400) -> dict[str, float]:

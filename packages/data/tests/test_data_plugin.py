@@ -31,7 +31,9 @@ def test_names(registry):
     images = ("image-folder", "subject")
     raw_video = ("crvd", "raw-clips", "raw-photographs", "recrvd")
     video_chat = ("moving-shapes", "video-instruct", "video-questions")
-    assert registry.names("datasets") == tuple(sorted(images + raw_video + video_chat))
+    classification = ("class-folders", "digits", "label-file", "photo-patches", "torchvision")
+    every = images + raw_video + video_chat + classification
+    assert registry.names("datasets") == tuple(sorted(every))
 
 
 def test_the_plugin_is_light():

@@ -32,7 +32,10 @@ def test_names(registry):
     diffusion = ("cat", "denoising", "dreamartist")
     raw_video = ("charbonnier", "l1-raw", "l1-srgb", "l1-stabilised", "neighbor2neighbor")
     video_chat = ("language-modeling", "language-preservation")
-    assert registry.names("losses") == tuple(sorted(diffusion + raw_video + video_chat))
+    classification = ("cross-entropy", "early-learning", "generalized-cross-entropy", "nmtune")
+    classification += ("symmetric-cross-entropy",)
+    every = diffusion + raw_video + video_chat + classification
+    assert registry.names("losses") == tuple(sorted(every))
 
 
 def test_the_plugin_is_light():

@@ -32,7 +32,9 @@ def test_names(registry):
     diffusion = ("balance", "diversity", "fidelity", "kps")
     raw_video = ("psnr", "srgb-psnr", "ssim", "temporal-psnr")
     video_chat = ("video-choice", "video-pairs", "video-qa")
-    assert registry.names("metrics") == tuple(sorted(diffusion + raw_video + video_chat))
+    classification = ("accuracy", "calibration-error", "lsvr", "sve")
+    every = diffusion + raw_video + video_chat + classification
+    assert registry.names("metrics") == tuple(sorted(every))
 
 
 def test_the_plugin_is_light():

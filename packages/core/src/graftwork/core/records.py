@@ -84,8 +84,9 @@ class AdapterSpec(Record):
 
     kind: ClassVar[str] = "adapters"
 
-    family: Literal["weight", "activation", "token"]
-    """What it changes: a layer's weight, its activations, or the input tokens."""
+    family: Literal["weight", "activation", "token", "head"]
+    """What it changes: a layer's weight, its activations, the input tokens, or, as a head, what a
+    classifier puts out."""
 
     mergeable: bool = True
     """Whether it folds into the backbone's weights."""

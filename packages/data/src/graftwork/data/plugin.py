@@ -10,7 +10,7 @@ _VALLEY = (
 
 @hookimpl
 def datasets() -> list[DatasetSpec]:
-    """Of text-to-image backbones, raw-video denoisers and video LLMs."""
+    """Of text-to-image backbones, raw-video denoisers, video LLMs and image classifiers."""
     return [
         DatasetSpec(
             name="subject",
@@ -86,5 +86,43 @@ def datasets() -> list[DatasetSpec]:
             summary="made-up films of shapes before photographs, with questions about them",
             task="video-chat",
             extra="raw",
+        ),
+        DatasetSpec(
+            name="class-folders",
+            target="graftwork.data.labelled.class_folders:ClassFolders",
+            config="graftwork.data.labelled.class_folders:ClassFoldersConfig",
+            summary="images in a folder of each class",
+            task="classification",
+        ),
+        DatasetSpec(
+            name="label-file",
+            target="graftwork.data.labelled.label_file:LabelFile",
+            config="graftwork.data.labelled.label_file:LabelFileConfig",
+            summary="images with their classes in a CSV or parquet file",
+            task="classification",
+        ),
+        DatasetSpec(
+            name="torchvision",
+            target="graftwork.data.labelled.torchvision_set:TorchvisionSet",
+            config="graftwork.data.labelled.torchvision_set:TorchvisionConfig",
+            summary="data sets of torchvision that are on disk",
+            task="classification",
+            extra="torchvision",
+        ),
+        DatasetSpec(
+            name="digits",
+            target="graftwork.data.labelled.digits:Digits",
+            config="graftwork.data.labelled.digits:DigitsConfig",
+            summary="handwritten digits of 8 x 8 pixels that come with scikit-learn",
+            task="classification",
+            extra="offline",
+        ),
+        DatasetSpec(
+            name="photo-patches",
+            target="graftwork.data.labelled.photo_patches:PhotoPatches",
+            config="graftwork.data.labelled.photo_patches:PhotoPatchesConfig",
+            summary="pieces of photographs of other wheels; which one is the class",
+            task="classification",
+            extra="offline",
         ),
     ]

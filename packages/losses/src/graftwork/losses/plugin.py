@@ -113,8 +113,66 @@ _VIDEO_CHAT = [
     ),
 ]
 
+_CLASSIFICATION = [
+    LossSpec(
+        name="cross-entropy",
+        target="graftwork.losses.cross_entropy:CrossEntropy",
+        config="graftwork.losses.cross_entropy:CrossEntropyConfig",
+        summary="cross-entropy of the classes of images",
+        task="classification",
+        cites=(
+            "arXiv:1512.00567 Szegedy et al. 2016, Rethinking the Inception Architecture for "
+            "Computer Vision",
+        ),
+    ),
+    LossSpec(
+        name="generalized-cross-entropy",
+        target="graftwork.losses.cross_entropy:GeneralizedCrossEntropy",
+        config="graftwork.losses.cross_entropy:GeneralizedCrossEntropyConfig",
+        summary="between cross-entropy and absolute error: wrong labels weigh less",
+        task="classification",
+        cites=(
+            "arXiv:1805.07836 Zhang and Sabuncu 2018, Generalized Cross Entropy Loss for Training "
+            "Deep Neural Networks with Noisy Labels",
+        ),
+    ),
+    LossSpec(
+        name="symmetric-cross-entropy",
+        target="graftwork.losses.cross_entropy:SymmetricCrossEntropy",
+        config="graftwork.losses.cross_entropy:SymmetricCrossEntropyConfig",
+        summary="cross-entropy both ways: of labels by predictions, and the reverse",
+        task="classification",
+        cites=(
+            "arXiv:1908.06112 Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with "
+            "Noisy Labels",
+        ),
+    ),
+    LossSpec(
+        name="early-learning",
+        target="graftwork.losses.early_learning:EarlyLearning",
+        config="graftwork.losses.early_learning:EarlyLearningConfig",
+        summary="cross-entropy, and what was predicted early held against it",
+        task="classification",
+        cites=(
+            "arXiv:2007.00151 Liu et al. 2020, Early-Learning Regularization Prevents Memorization "
+            "of Noisy Labels",
+        ),
+    ),
+    LossSpec(
+        name="nmtune",
+        target="graftwork.losses.nmtune:NMTune",
+        config="graftwork.losses.nmtune:NMTuneConfig",
+        summary="keeps the frozen features and smooths their spectrum",
+        task="classification",
+        cites=(
+            "arXiv:2309.17002 Chen et al. 2024, Understanding and Mitigating the Label Noise in "
+            "Pre-training on Downstream Tasks",
+        ),
+    ),
+]
+
 
 @hookimpl
 def losses() -> list[LossSpec]:
-    """The losses of diffusion backbones, of raw-video denoisers and of video LLMs."""
-    return [*_DIFFUSION, *_RAW_VIDEO, *_VIDEO_CHAT]
+    """Of diffusion backbones, raw-video denoisers, video LLMs and image classifiers."""
+    return [*_DIFFUSION, *_RAW_VIDEO, *_VIDEO_CHAT, *_CLASSIFICATION]

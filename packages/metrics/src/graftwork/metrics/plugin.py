@@ -2,12 +2,16 @@
 
 from graftwork.core import MetricSpec, hookimpl
 
+_NMTUNE = (
+    "arXiv:2309.17002 Chen et al. 2024, Understanding and Mitigating the Label Noise in "
+    "Pre-training on Downstream Tasks"
+)
 _CONFIG = "graftwork.metrics.features:FeatureConfig"
 
 
 @hookimpl
 def metrics() -> list[MetricSpec]:
-    """Of text-to-image backbones, raw-video denoisers and video LLMs."""
+    """Of text-to-image backbones, raw-video denoisers, video LLMs and image classifiers."""
     return [
         MetricSpec(
             name="kps",
@@ -83,5 +87,38 @@ def metrics() -> list[MetricSpec]:
             target="graftwork.metrics.answers:VideoPairs",
             summary="share of pairs, such as a clip and the same backwards, right both",
             task="video-chat",
+        ),
+        MetricSpec(
+            name="accuracy",
+            target="graftwork.metrics.classification:Accuracy",
+            config="graftwork.metrics.classification:AccuracyConfig",
+            summary="share of images whose class is seen, in the domain and out of it",
+            task="classification",
+        ),
+        MetricSpec(
+            name="calibration-error",
+            target="graftwork.metrics.classification:CalibrationError",
+            config="graftwork.metrics.classification:CalibrationConfig",
+            summary="gap between probabilities and how often they are right",
+            task="classification",
+            higher_is_better=False,
+            cites=("arXiv:1706.04599 Guo et al. 2017, On Calibration of Modern Neural Networks",),
+        ),
+        MetricSpec(
+            name="sve",
+            target="graftwork.metrics.feature_spectrum:SingularValueEntropy",
+            config="graftwork.metrics.feature_spectrum:SpectrumConfig",
+            summary="entropy of the singular values of features: how evenly they are spread",
+            task="classification",
+            cites=(_NMTUNE,),
+        ),
+        MetricSpec(
+            name="lsvr",
+            target="graftwork.metrics.feature_spectrum:LargestSingularValueRatio",
+            config="graftwork.metrics.feature_spectrum:SpectrumConfig",
+            summary="minus the logarithm of the largest singular value's share of all",
+            task="classification",
+            higher_is_better=False,
+            cites=(_NMTUNE,),
         ),
     ]

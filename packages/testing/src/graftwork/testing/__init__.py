@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from graftwork.testing.adapter.suite import AdapterSuite
     from graftwork.testing.backbones import BackboneSuite
     from graftwork.testing.captioned_images import CaptionedImagesSuite
+    from graftwork.testing.classification import (
+        ImageClassifierSuite,
+        LabelledImagesSuite,
+        LabelLossSuite,
+        LabelMetricSuite,
+    )
     from graftwork.testing.data import DataSuite
     from graftwork.testing.losses import LossSuite
     from graftwork.testing.metrics import MetricSuite
@@ -43,6 +49,10 @@ _HOME = {
     "BackboneSuite": "backbones",
     "CaptionedImagesSuite": "captioned_images",
     "DataSuite": "data",
+    "ImageClassifierSuite": "classification",
+    "LabelLossSuite": "classification",
+    "LabelMetricSuite": "classification",
+    "LabelledImagesSuite": "classification",
     "LossSuite": "losses",
     "MetricSuite": "metrics",
     "PluginSuite": "plugins",
@@ -65,6 +75,10 @@ __all__ = [
     "BackboneSuite",
     "CaptionedImagesSuite",
     "DataSuite",
+    "ImageClassifierSuite",
+    "LabelLossSuite",
+    "LabelMetricSuite",
+    "LabelledImagesSuite",
     "LossSuite",
     "MetricSuite",
     "PluginSuite",

@@ -1,8 +1,9 @@
-"""Checkpoints: the adapters and the optimiser at one step, in safetensors and JSON."""
+"""Checkpoints: adapters, optimiser and losses at one step, in safetensors and JSON."""
 
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
+from graftwork.nn.loss import Loss
 from graftwork.train.adapters import Adapters
 
+LOSSES = "losses.safetensors"
 _FOLDER = re.compile(r"step-(\d+)")
 
 
@@ -30,9 +33,14 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, adapters: Adapters, optimizer: torch.optim.Optimizer, progress: Progress
+    folder: Path,
+    adapters: Adapters,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    *,
+    losses: Mapping[str, Loss] | None = None,
 ) -> Path:
-    """Write `folder`, whole or not at all."""
+    """Write `folder`, whole or not at all; `losses` by name, for what they learn on the way."""
     state, kept = optimizer.state_dict(), adapters.state_dict()
     moments = {
         f"{index}.{key}": value.detach().cpu().contiguous()
@@ -40,17 +48,30 @@ def save_checkpoint(
         for key, value in values.items()
     }
     weights = {name: value.detach().cpu().contiguous() for name, value in kept.items()}
+    learned = {
+        f"{name}/{key}": value.detach().cpu().contiguous()
+        for name, loss in (losses or {}).items()
+        for key, value in loss.state().items()
+    }
     with atomic.folder(folder, replace=True) as target:
         save_file(weights, target / "adapter.safetensors")
         save_file(moments, target / "optimizer.safetensors")
+        if learned:
+            save_file(learned, target / LOSSES)
         groups = [_plain(group) for group in state["param_groups"]]
         document = {"step": progress.step, "seconds": progress.seconds, "groups": groups}
         (target / "state.json").write_text(json.dumps(document) + "\n")
     return folder
 
 
-def load_checkpoint(folder: Path, adapters: Adapters, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a checkpoint back into a run's adapters and their optimiser.
+def load_checkpoint(
+    folder: Path,
+    adapters: Adapters,
+    optimizer: torch.optim.Optimizer,
+    *,
+    losses: Mapping[str, Loss] | None = None,
+) -> Progress:
+    """Put a checkpoint back into a run's adapters, their optimiser and the losses.
 
     Raises:
         GraftworkError: the folder is no checkpoint, or one of another adapter.
@@ -59,6 +80,7 @@ def load_checkpoint(folder: Path, adapters: Adapters, optimizer: torch.optim.Opt
         document = json.loads((folder / "state.json").read_text())
         weights = load_file(folder / "adapter.safetensors")
         moments = load_file(folder / "optimizer.safetensors")
+        learned = load_file(folder / LOSSES) if (folder / LOSSES).is_file() else {}
         progress = Progress(int(document["step"]), float(document["seconds"]))
         groups = document["groups"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -70,6 +92,9 @@ def load_checkpoint(folder: Path, adapters: Adapters, optimizer: torch.optim.Opt
         optimizer.load_state_dict({"state": _by_parameter(moments), "param_groups": groups})
     except (GraftworkError, ValueError, KeyError, TypeError) as error:
         raise GraftworkError(f"{folder}: of another adapter: {error}") from error
+    for name, loss in (losses or {}).items():
+        own = {key: value for key, value in learned.items() if key.startswith(f"{name}/")}
+        loss.load_state({key.removeprefix(f"{name}/"): value for key, value in own.items()})
     return progress
 
 

@@ -130,7 +130,11 @@ class Fit:
         folder = self.run.checkpoint(self.progress.step)
         if self.main:
             save_checkpoint(
-                folder, self.trainer.session.adapters, self.trainer.optimizer, self.progress
+                folder,
+                self.trainer.session.adapters,
+                self.trainer.optimizer,
+                self.progress,
+                losses=self.trainer.by_kind,
             )
             prune(self.run.checkpoints, self.run.file.train.keep)
         return folder
@@ -191,7 +195,9 @@ def reopen(
     trainer = Trainer(open_session(run.file, cache=cache, backbone=backbone))
     progress = Progress(0, 0.0)
     if checkpoint is not None:
-        progress = load_checkpoint(checkpoint, trainer.session.adapters, trainer.optimizer)
+        progress = load_checkpoint(
+            checkpoint, trainer.session.adapters, trainer.optimizer, losses=trainer.by_kind
+        )
     if trainer.session.accelerator.is_main_process:
         run.forget_after(progress.step if checkpoint else -1)
         keep_only(run.checkpoints, checkpoint, progress.step)

@@ -11,7 +11,7 @@ from graftwork.core.errors import GraftworkError
 from graftwork.core.records import FormatSpec
 from graftwork.nn import Graft, load_graft, tensorfile
 from graftwork.nn.backbone import Backbone
-from graftwork.nn.card import CARD
+from graftwork.nn.card import CARD, read_card
 from graftwork.train import runfile
 from graftwork.train.adapter_tables import folders
 from graftwork.train.chosen import Chosen
@@ -110,12 +110,26 @@ def load(places: Sequence[Place], backbone: Backbone) -> list[Graft]:
     """Put the adapters on the backbone.
 
     Raises:
-        GraftworkError: one does not fit.
+        GraftworkError: one does not fit, or is a head, which has the classes of its run's data.
     """
+    for one in places:
+        _refuse_head(one.adapter)
     return [
         load_graft(backbone.module, one.adapter, name=f"adapter-{number}", weight=one.weight)
         for number, one in enumerate(places, start=1)
     ]
+
+
+def _refuse_head(adapter: Path) -> None:
+    if not (adapter / CARD).is_file():
+        return
+    method = read_card(adapter).method
+    known = {record.name: record for record in registry.records("adapters")}
+    if method in known and known[method].family == "head":  # type: ignore[attr-defined]
+        raise GraftworkError(
+            f"{adapter}: '{method}' is a head, which no plain model has; leave it out, or keep it "
+            "beside the backbone, as `graftwork sample` does"
+        )
 
 
 def settings_of(prefix: str, overrides: Sequence[str]) -> dict[str, Any]:

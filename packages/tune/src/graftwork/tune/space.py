@@ -216,14 +216,20 @@ def _own(file: RunFile, name: str, space: Mapping[str, Range], place: str) -> Ra
 def _interchangeable(file: RunFile) -> Iterator[str]:
     """Methods for the file's sites that need no setting of their own to be given.
 
-    Learned words sit on other sites than the rest.  Methods that a bridge brings, "peft/vera", are
-    dozens; a file names those it wants.
+    Learned words and heads sit on other sites than the rest. Methods that a bridge brings,
+    "peft/vera", are dozens; a file names those it wants.
     """
-    words = file.adapter[0].record.family == "token"  # type: ignore[attr-defined]
+    own = _place(file.adapter[0].record)
     for record in registry.records("adapters"):
-        alike = (record.family == "token") == words  # type: ignore[attr-defined]
+        alike = _place(record) == own
         if alike and "/" not in record.name and not _needs_settings(record):
             yield record.name
+
+
+def _place(record: Record) -> str:
+    """Where adapters of its family sit."""
+    family: str = record.family  # type: ignore[attr-defined]
+    return family if family in {"token", "head"} else "layers"
 
 
 def _needs_settings(record: Record) -> bool:

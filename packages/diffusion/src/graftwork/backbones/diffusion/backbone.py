@@ -21,13 +21,14 @@ from graftwork.backbones.diffusion import (
 )
 from graftwork.backbones.diffusion.examples import Draw, Examples
 from graftwork.backbones.diffusion.loading import load_pipeline, quiet
-from graftwork.backbones.diffusion.parts import Parts, move
+from graftwork.backbones.diffusion.parts import Parts
 from graftwork.backbones.diffusion.settings import StableDiffusionConfig, TinySDConfig
 from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import fingerprint, frozen, grafts
 from graftwork.nn.branches import acting_on
 from graftwork.nn.denoising import DenoisingStep
+from graftwork.nn.moving import move
 from graftwork.nn.text_to_image import CaptionedImages, TextToImage
 from graftwork.nn.words import LearnedWords
 

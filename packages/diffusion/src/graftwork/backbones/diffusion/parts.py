@@ -9,7 +9,6 @@ from torch import nn
 
 from graftwork.backbones.diffusion.text import token_ids
 from graftwork.nn import grafts
-from graftwork.nn.match import backbone_modules
 
 
 class Parts(nn.Module):
@@ -52,15 +51,6 @@ class Parts(nn.Module):
             for handle in grafts(self).values()
             for site in handle.sites
         )
-
-
-def move(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Move a module that may carry grafts; the adapters change device and keep their dtype."""
-    module.to(device)
-    for _, part in backbone_modules(module):
-        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
-            if tensor.is_floating_point():
-                tensor.data = tensor.data.to(dtype)
 
 
 @contextmanager
