@@ -40,7 +40,7 @@ def tokens(dtype: torch.dtype = torch.float64, count: int = TOKENS) -> Tensor:
 
 
 def masked(mask: Mask, x: Tensor) -> Tensor:
-    return mask.gain * mask.kept(x) * x
+    return mask.gain * mask.kept(x, x.dtype) * x
 
 
 def test_a_mask_is_the_same_for_one_seed_and_keeps_the_mean() -> None:
@@ -51,6 +51,15 @@ def test_a_mask_is_the_same_for_one_seed_and_keeps_the_mean() -> None:
     assert (once == 0).double().mean() == pytest.approx(0.1, abs=0.005)
     assert once.mean() == pytest.approx(1.0, abs=0.005)
     assert len(once.unique()) == 2
+
+
+def test_over_many_masks_the_share_is_the_one_asked_for() -> None:
+    seeds = torch.randint(2**63 - 1, (20_000,), generator=torch.Generator().manual_seed(3))
+    masks = [Mask(seed, 0.1) for seed in seeds.tolist()]
+    shares = [1 - 1 / mask.gain for mask in masks]
+    assert set(shares) == {25 / 256, 26 / 256}
+    assert sum(shares) / len(shares) == pytest.approx(0.1, abs=1e-4)
+    assert Mask(2**20 - 1, 0.999).gain == 256  # something always stays
 
 
 def test_masks_of_different_seeds_are_independent() -> None:

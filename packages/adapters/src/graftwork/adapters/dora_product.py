@@ -107,7 +107,7 @@ def _gradients(
         grad_x = grad @ _formed(weight, down, up, ratio, change) if needs_x else None
         return grad_x, grad_down, ratio[:, None] * grad_scaled
     grad = (grad * ratio).to(grad.dtype)
-    kept = change.kept(x)
+    kept = change.kept(x, hidden.dtype)
     grad_hidden, grad_down, grad_up = factor_gradients(grad, x, down, up, hidden, change, kept)
     grad_x = None
     if needs_x:

@@ -10,13 +10,13 @@ weight's size in place of one of the output's.
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graftwork.adapters.dropout import Mask
 
-Kept = Bool[Tensor, "tokens cols"] | None
+Kept = Float[Tensor, "tokens cols"] | None
 
 
 class Change(NamedTuple):
@@ -28,9 +28,9 @@ class Change(NamedTuple):
     low: bool = False
     """Whether the factors work in the dtype of x, as under autocast, and not x in theirs."""
 
-    def kept(self, x: Float[Tensor, "*batch cols"]) -> Kept:
-        """Which elements of x meet A, tokens as rows; None for all."""
-        return None if self.mask is None else self.mask.kept(as_matrix(x))
+    def kept(self, x: Float[Tensor, "*batch cols"], dtype: torch.dtype) -> Kept:
+        """1 where an element of x meets A and 0 elsewhere, tokens as rows; None for all."""
+        return None if self.mask is None else self.mask.kept(as_matrix(x), dtype)
 
     @property
     def gain(self) -> float:
@@ -74,7 +74,7 @@ class LowRankProduct(torch.autograd.Function):
         """Gradients of x, A and B."""
         x, down, up, weight, hidden = ctx.saved_tensors
         with torch.autocast(x.device.type, enabled=False):
-            kept = ctx.change.kept(x)
+            kept = ctx.change.kept(x, hidden.dtype)
             grad_hidden, *small = factor_gradients(grad, x, down, up, hidden, ctx.change, kept)
             grad_x = None
             if ctx.needs_input_grad[0] and is_formed(x, weight, down, ctx.change):
@@ -119,7 +119,7 @@ def hidden_of(
     """h = A mask(x), tokens as columns, in the dtype that the factors work in."""
     tokens = as_matrix(x)
     dtype = tokens.dtype if change.low else down.dtype
-    tokens = _masked(tokens.to(dtype), change.kept(x))
+    tokens = _masked(tokens.to(dtype), change.kept(x, dtype))
     return (change.gain * down.to(dtype)) @ tokens.T
 
 
@@ -163,12 +163,14 @@ def add_hidden_gradient(
     down = change.gain * down.to(grad_hidden.dtype)
     if kept is None:
         _accumulate(as_matrix(grad_x), grad_hidden.T, down)
+    elif grad_x.dtype == grad_hidden.dtype:
+        as_matrix(grad_x).addcmul_(grad_hidden.T @ down, kept)
     else:
         as_matrix(grad_x).add_((grad_hidden.T @ down).mul_(kept))
 
 
 def _masked(tokens: Float[Tensor, "tokens cols"], kept: Kept) -> Float[Tensor, "tokens cols"]:
-    return tokens if kept is None else torch.where(kept, tokens, 0.0)
+    return tokens if kept is None else tokens * kept
 
 
 def as_matrix(x: Float[Tensor, "*batch width"]) -> Float[Tensor, "tokens width"]:
