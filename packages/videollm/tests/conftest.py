@@ -12,6 +12,8 @@ from graftwork.backbones.videollm.valley.generation import ValleyForConditionalG
 from graftwork.backbones.videollm.valley.template import V1
 from graftwork.backbones.videollm.valley.tokens import add_visual_tokens
 
+torch.set_num_threads(1)
+
 CORPUS = [
     V1.system,
     "Human: Assistant: where does the sks move? and the sks color? which is first?",
@@ -33,9 +35,20 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build(folder: Path, *, temporal: str = "mean", context: int = 256) -> Path:
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def build(
+    folder: Path, *, temporal: str = "mean", context: int = 256, template: str | None = None
+) -> Path:
     """Random weights of the real classes, and their tokenizer, as `save_pretrained` leaves them."""
     tokenizer = word_tokenizer()
+    if template is not None:
+        tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+        tokenizer.chat_template = template
     vision = CLIPVisionConfig(
         hidden_size=16,
         intermediate_size=32,
@@ -76,3 +89,9 @@ def valley_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def delta_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("delta"), temporal="delta")
+
+
+@pytest.fixture(scope="session")
+def chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Valley whose tokenizer has a chat template."""
+    return build(tmp_path_factory.mktemp("chat"), template=CHAT)

@@ -25,6 +25,14 @@ class TestValleyDelta(VideoChatSuite):
         monkeypatch.setattr(type(self), "settings", settings)
 
 
+class TestValleyInTheWordsOfAChatTemplate(VideoChatSuite):
+    name = "valley"
+
+    @pytest.fixture(autouse=True)
+    def _random_weights(self, chat_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(self), "settings", {"path": str(chat_folder), "frames": 3})
+
+
 class TestTinyValley(VideoChatSuite):
     name = "tiny-valley"
     settings: ClassVar = {}

@@ -1,15 +1,22 @@
-"""What video LLMs share: kept features, rows of prompts, and pieces of answers."""
+"""What video LLMs share: kept features, kept prompts, their rows, and pieces of answers."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
+from graftwork.backbones.videollm.dialogue.ending import EndsAtText
+from graftwork.backbones.videollm.examples import Examples
 from graftwork.backbones.videollm.pieces import answer_pieces
 from graftwork.backbones.videollm.prompt import Prompt, rows
 from graftwork.backbones.videollm.seen import Seen, Store
+from graftwork.testing.toy_records import ToyRecords
+from graftwork.video.record import Record
 
 CPU = torch.device("cpu")
+TOKENIZER = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel()))
 
 
 def features(value: float, size: int = 4) -> Seen:
@@ -60,8 +67,8 @@ def test_a_file_cut_short_is_made_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", [True, False])
 def test_rows_are_padded_and_their_answers_found(left: bool) -> None:
     prompts = [
-        Prompt(ids=[5, 6, 7], supervised=[False, True, True]),
-        Prompt(ids=[8, 9, 1, 2, 3], supervised=[False, False, True, False, True]),
+        Prompt.of([5, 6, 7], [False, True, True]),
+        Prompt.of([8, 9, 1, 2, 3], [False, False, True, False, True]),
     ]
     batch = rows(prompts, padding=0, left=left, device=CPU)
     assert batch.ids[0].tolist() == ([0, 0, 5, 6, 7] if left else [5, 6, 7, 0, 0])
@@ -69,6 +76,31 @@ def test_rows_are_padded_and_their_answers_found(left: bool) -> None:
     assert batch.targets().tolist() == [6, 7, 1, 3]
     before = batch.ids[batch.predicting()]  # the token before each of them
     assert before.tolist() == [5, 6, 9, 2]
+
+
+def test_the_last_answer_alone() -> None:
+    prompt = Prompt.of([5, 6, 7, 8, 9, 1], [False, True, True, False, True, True])
+    assert prompt.only_last().supervised.tolist() == [False] * 4 + [True] * 2
+    assert prompt.supervised.sum() == 4
+
+
+def test_examples_are_written_once_and_kept_small() -> None:
+    """Lists of numbers would take 44 bytes a token."""
+    written: list[str] = []
+    examples = Examples(ToyRecords(), [0, 2], [1000, 1000])
+
+    def write(record: Record) -> Prompt:
+        written.append(record.name)
+        return Prompt.of(list(range(1000, 2000)), [True] * 1000, [features(1.0)])
+
+    for index in (1, 0, 1):
+        record, prompt = examples.get(index, write)
+        assert record == ToyRecords().record((0, 2)[index])
+        assert prompt.ids.tolist() == list(range(1000, 2000))
+        kept = (prompt.ids, prompt.supervised)
+        assert sum(tensor.untyped_storage().nbytes() for tensor in kept) <= 5 * 1000
+        assert not prompt.seen  # the store's business
+    assert written == ["toy record 3", "toy record 1"]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +112,17 @@ def test_rows_are_padded_and_their_answers_found(left: bool) -> None:
         (["###"], ""),
         ([], ""),
         (["  ", " one", "  two  ", ""], "one  two"),
+        (["Assistant", ":", " ", "red"], "red"),
+        ([" Assistant: red\n### Human: more"], "red"),
+        (["\nAssist", "ants: both"], "Assistants: both"),
+        (["Assistant:", " "], ""),
+        (["Assist", "###"], "Assist"),
     ],
 )
 def test_an_answer_ends_at_its_stop(pieces: list[str], said: str) -> None:
-    assert "".join(answer_pieces(pieces, "###")) == said
+    assert "".join(answer_pieces(pieces, stop="###", role="Assistant:")) == said
+    ending = EndsAtText(TOKENIZER, "###", role="Assistant:")
+    assert ending.answer_in("".join(pieces)) == said
 
 
 def test_without_a_stop_all_is_said() -> None:

@@ -109,6 +109,16 @@ def test_a_graft_on_the_tower_learns(valley_folder: Path) -> None:
     assert any(p.grad is not None and p.grad.any() for p in handle.parameters())
 
 
+def test_adapters_keep_their_dtype_when_the_model_is_cast(valley_folder: Path) -> None:
+    made, data = backbone(valley_folder), CountedRecords()
+    handle = graft(made.module, "toy-lora", {}, sites=made.default_sites())
+    made.to(torch.device("cpu"), torch.bfloat16)
+    assert {p.dtype for p in handle.parameters()} == {torch.float32}
+    with torch.autocast("cpu", torch.bfloat16):
+        assert logits(made, data).isfinite().all()
+    assert next(made.module.parameters()).dtype == torch.bfloat16
+
+
 def test_default_sites_are_the_decoder_alone(valley_folder: Path) -> None:
     made = backbone(valley_folder)
     sites = match_sites(made.module, made.default_sites())
@@ -164,7 +174,7 @@ def test_what_cannot_be_read_ends_the_run_or_is_passed_over(
 
 def test_a_record_longer_than_the_context(valley_folder: Path, tmp_path: Path) -> None:
     made = backbone(valley_folder)
-    made._context = 30
+    made.llm.dialogues.context = 30
     with pytest.raises(GraftworkError, match="toy record 1: does not fit into 30 tokens"):
         made.prepare(ToyRecords())
 

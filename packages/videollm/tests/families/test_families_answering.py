@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from graftwork.backbones.videollm.prompt import Prompt
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import graft
 from graftwork.video.chat import Decoding
@@ -24,18 +25,18 @@ def records(film, record):
 
 def greedy(made, record, tokens):
     """The likeliest token each time, the whole prompt read anew for each."""
-    prompt = made._write(record, made._seen(record), answered=False)
-    ids, stops = list(prompt.ids), made._stopping(0)
+    prompt = made.llm.write(record, made.seeing.of(record), answered=False)
+    ids, stops = prompt.ids.tolist(), made.llm.dialogues.ending.ids
     said = []
     for _ in range(tokens):
-        grown = type(prompt)(ids=ids + said, supervised=[False] * len(ids + said), seen=prompt.seen)
-        batch = made._rows([grown], left=False)
-        logits = made.module(**made._inputs([grown], batch), use_cache=False).logits[0, -1]
-        logits[stops["suppress_tokens"]] = -torch.inf
+        grown = Prompt.of(ids + said, [False] * len(ids + said), prompt.seen)
+        batch = made.llm.rows([grown], left=False)
+        logits = made.module(**made.llm.inputs([grown], batch), use_cache=False).logits[0, -1]
+        logits[made.llm.unsaid] = -torch.inf
         said.append(int(logits.argmax()))
-        if said[-1] in stops["eos_token_id"]:
+        if said[-1] in stops:
             break
-    return made.tokenizer.decode(said, skip_special_tokens=True).strip()
+    return made.llm.tokenizer.decode(said, skip_special_tokens=True).strip()
 
 
 @torch.no_grad()
@@ -50,20 +51,20 @@ def test_an_answer_ends_with_its_token(made, records):
     """A head that always says the end says nothing."""
     with torch.no_grad():
         made.module.get_output_embeddings().weight.zero_()
-    prompts = [made._write(each, made._seen(each), answered=False) for each in records[:1]]
-    batch = made._rows(prompts, left=True)
-    stops = made._stopping(0)["eos_token_id"]
+    prompts = [made.llm.write(each, made.seeing.of(each), answered=False) for each in records[:1]]
+    batch = made.llm.rows(prompts, left=True)
+    ending = made.llm.dialogues.ending
     with torch.no_grad():
         head = made.module.get_output_embeddings()
         head.register_forward_hook(
-            lambda _, __, logits: logits.index_fill(-1, torch.tensor(stops), 9.0)
+            lambda _, __, logits: logits.index_fill(-1, torch.tensor(ending.ids), 9.0)
         )
         ids = made.module.generate(
-            **made._inputs(prompts, batch),
-            **made._stopping(batch.ids.shape[1]),
+            **made.llm.inputs(prompts, batch),
+            **ending.settings(batch.ids.shape[1]),
             do_sample=False,
             max_new_tokens=5,
-            pad_token_id=made.tokenizer.pad_token_id,
+            pad_token_id=made.llm.tokenizer.pad_token_id,
         )
     assert ids.shape[1] == batch.ids.shape[1] + 1
     assert made.answers(records, Decoding(tokens=5)) == [""] * len(records)
@@ -85,7 +86,7 @@ def test_it_is_saved_whole(made, folder, backbone, records, tmp_path):
     made.save(tmp_path / "saved")
     again = backbone(tmp_path / "saved")
     assert again.fingerprint() == made.fingerprint()
-    assert again._looks == made._looks
+    assert again.llm.looks() == made.llm.looks()
     decoding = Decoding(tokens=4)
     assert again.answers(records, decoding) == made.answers(records, decoding)
 

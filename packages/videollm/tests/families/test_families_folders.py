@@ -12,6 +12,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+from graftwork.backbones.videollm.predicting import predicted
 from graftwork.core.errors import GraftworkError
 
 
@@ -104,8 +105,8 @@ def test_a_tokenizer_larger_than_the_model(copy, backbone):
     spoilt = copy("video_llava")
     tokens = [f"<extra {n}>" for n in range(9)]
     made = backbone(spoilt)
-    made.tokenizer.add_tokens(tokens)
-    made.processor.save_pretrained(spoilt)
+    made.llm.tokenizer.add_tokens(tokens)
+    made.llm.processor.save_pretrained(spoilt)
     with pytest.raises(GraftworkError, match=r"the tokenizer has \d+ tokens and the model \d+;"):
         backbone(spoilt)
 
@@ -145,12 +146,11 @@ def test_a_tokenizer_without_padding_pads_all_the_same(copy, backbone, film, rec
     wanted = backbone(spoilt)
     changed(spoilt / "tokenizer_config.json", pad_token=None)
     made = backbone(spoilt)
-    assert made.tokenizer.pad_token == "<|im_end|>"
+    assert made.llm.tokenizer.pad_token == "<|im_end|>"
     both = [record("<video> a", "left", clips=[film(0)]), record("b", "right up")]
     with torch.no_grad():
-        found, expected = (
-            each._predict([each._prompt(one) for one in both])[1] for each in (made, wanted)
-        )
+        prompts = [made.learning.prompt(one) for one in both]
+        found, expected = (predicted(each.llm, prompts)[1] for each in (made, wanted))
     assert torch.equal(found, expected)
 
 

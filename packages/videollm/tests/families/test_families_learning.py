@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from graftwork.backbones.videollm.predicting import predicted
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import graft
 from graftwork.nn.match import match_sites
@@ -25,29 +26,29 @@ pytestmark = pytest.mark.usefixtures("toy_lora")
 
 def whole_text(made, prompt):
     """The prompt's letters, with where each of its tokens lies in them."""
-    words = made.tokenizer
+    words = made.llm.tokenizer
     text = words.decode(prompt.ids, clean_up_tokenization_spaces=False)
     again = words(text, add_special_tokens=False, return_offsets_mapping=True)
-    assert again["input_ids"] == list(prompt.ids)  # read as a whole, it is the same tokens
+    assert again["input_ids"] == prompt.ids.tolist()  # read as a whole, it is the same tokens
     return text, again["offset_mapping"]
 
 
 def test_answers_alone_are_learned_token_by_token(made, film, record):
     asked = record(*TURNS, clips=[film(n, (0.0, 1.0)) for n in range(3)])
-    prompt = made._write(asked, made._seen(asked), answered=True)
+    prompt = made.llm.write(asked, made.seeing.of(asked), answered=True)
     text, offsets = whole_text(made, prompt)
-    spans, done = [], 0
+    spans, done, end = [], 0, made.llm.dialogues.wording.end
     for answer in TURNS[1::2]:
-        start = text.index(answer + made.template.end, done)
-        done = start + len(answer + made.template.end)
+        start = text.index(answer + end, done)
+        done = start + len(answer + end)
         # "ASSISTANT:" asks, so the blank after it is the model's to say.
         spans.append((start - (text[start - 1] == " "), done))
-    for (start, end), learned in zip(offsets, prompt.supervised, strict=True):
-        inside = any(start < last and end > first for first, last in spans)
-        assert learned == inside, repr(text[start:end])
-    learned = [token for token, counts in zip(prompt.ids, prompt.supervised, strict=True) if counts]
-    said = made.tokenizer.decode(learned, clean_up_tokenization_spaces=False)
-    assert [one.strip() for one in said.split(made.template.end)] == [*TURNS[1::2], ""]
+    for (begin, stop), learned in zip(offsets, prompt.supervised.tolist(), strict=True):
+        inside = any(begin < last and stop > first for first, last in spans)
+        assert learned == inside, repr(text[begin:stop])
+    learned = prompt.ids[prompt.supervised]
+    said = made.llm.tokenizer.decode(learned, clean_up_tokenization_spaces=False)
+    assert [one.strip() for one in said.split(end)] == [*TURNS[1::2], ""]
 
 
 def test_a_question_reads_the_same_before_its_answer(made, film, record):
@@ -55,10 +56,10 @@ def test_a_question_reads_the_same_before_its_answer(made, film, record):
         texts = TURNS[:count]
         clips = [film(n, (0.0, 1.0)) for n in range("".join(texts[::2]).count("<video>"))]
         asked = record(*texts, clips=clips)
-        seen = made._seen(asked)
-        short = made._write(asked, seen, answered=False).ids
-        long = made._write(asked, seen, answered=True)
-        assert long.ids[: len(short)] == short
+        seen = made.seeing.of(asked)
+        short = made.llm.write(asked, seen, answered=False).ids
+        long = made.llm.write(asked, seen, answered=True)
+        assert torch.equal(long.ids[: len(short)], short)
         assert not long.supervised[len(short) - 1]
         assert all(long.supervised[len(short) :])
 
@@ -77,7 +78,7 @@ def test_default_sites_are_the_decoders_linear_layers(made):
 
 def test_what_sees_is_all_that_is_no_decoder(made):
     model = made.module
-    seeing = {id(p) for name in made._towers for p in model.get_submodule(name).parameters()}
+    seeing = {id(p) for name in made.llm.towers for p in model.get_submodule(name).parameters()}
     reading = {id(p) for p in model.get_decoder().parameters()}
     reading |= {id(p) for p in model.get_output_embeddings().parameters()}
     alone = {id(p) for p in model.base_model.parameters(recurse=False)}  # LLaVA-OneVision's newline
@@ -105,31 +106,32 @@ def test_an_adapter_on_the_decoder_learns(made):
 
 def test_an_adapter_on_what_sees_learns_and_is_not_cached(made, film, record):
     asked = record("<video> where?", "left", clips=[film(0)])
-    kept = made._seen(asked)[0]["rows"]
-    last = made._towers[-1]  # the projector, where there is one
+    kept = made.seeing.of(asked)[0]["rows"]
+    last = made.llm.towers[-1]  # the projector, where there is one
     site = next(n for n in match_sites(made.module, "*") if n.startswith(f"{last}."))
     handle = graft(made.module, "toy-lora", {}, sites=site)
     with torch.no_grad():
         for parameter in handle.parameters():
             parameter.normal_()
-    assert not torch.allclose(made._seen(asked)[0]["rows"], kept)
-    prompt = made._prompt(asked)
-    made._predict([prompt])[1].sum().backward()
+    assert not torch.allclose(made.seeing.of(asked)[0]["rows"], kept)
+    prompt = made.learning.prompt(asked)
+    predicted(made.llm, [prompt])[1].sum().backward()
     assert any(p.grad is not None and p.grad.any() for p in handle.parameters())
     handle.detach()
-    assert torch.equal(made._seen(asked)[0]["rows"], kept)
+    assert torch.equal(made.seeing.of(asked)[0]["rows"], kept)
 
 
 def test_a_record_longer_than_the_context(made, film, record):
     asked = record(*TURNS[:4], clips=[film(0)])
-    whole = made._write(asked, made._seen(asked), answered=True)
-    made.prompts.context = len(whole.ids) - 1
-    shorter = made._write(asked, made._seen(asked), answered=True)
+    whole = made.llm.write(asked, made.seeing.of(asked), answered=True)
+    made.llm.dialogues.context = len(whole.ids) - 1
+    shorter = made.llm.write(asked, made.seeing.of(asked), answered=True)
     alone = record(*TURNS[:2], clips=[film(0)])
-    assert shorter.ids == made._write(alone, made._seen(alone), answered=True).ids
-    made.prompts.context = 20
+    wanted = made.llm.write(alone, made.seeing.of(alone), answered=True)
+    assert torch.equal(shorter.ids, wanted.ids)
+    made.llm.dialogues.context = 20
     with pytest.raises(GraftworkError, match="a record: does not fit into 20 tokens"):
-        made._write(asked, made._seen(asked), answered=True)
+        made.llm.write(asked, made.seeing.of(asked), answered=True)
 
 
 def test_a_step_with_and_without_clips(made, film, record):
@@ -137,10 +139,10 @@ def test_a_step_with_and_without_clips(made, film, record):
     one = record("<video> where?", "left", clips=[film(0)])
     none = record("what is red?", "nothing")
     two = record("<video> or <video>?", "up up", clips=[film(1, (0.0, 1.0)), film(2)])
-    prompts = [made._prompt(each) for each in (one, none, two)]
+    prompts = [made.learning.prompt(each) for each in (one, none, two)]
     with torch.no_grad():
-        together = made._predict(prompts)[1]
-        alone = torch.cat([made._predict([each])[1] for each in prompts])
+        together = predicted(made.llm, prompts)[1]
+        alone = torch.cat([predicted(made.llm, [each])[1] for each in prompts])
     assert torch.allclose(together, alone, atol=1e-4)
 
 
@@ -149,7 +151,7 @@ def test_half_precision(made):
     made.to(torch.device("cpu"), torch.bfloat16)
     data = ToyRecords()
     examples = made.prepare(data)
-    assert made._seen(data.record(0))[0]["rows"].dtype == torch.bfloat16
+    assert made.seeing.of(data.record(0))[0]["rows"].dtype == torch.bfloat16
     step = made.step(examples, [0, 1, 2], needs=NEEDS, generator=torch.Generator())
     assert step.logits.dtype == torch.bfloat16
     assert step.logits.isfinite().all()

@@ -8,6 +8,7 @@ from transformers.video_utils import VideoMetadata
 
 from graftwork.backbones.videollm.families.frames import metadata, processed
 from graftwork.core.errors import GraftworkError
+from graftwork.video.chat import Decoding
 from graftwork.video.clip import Clip
 from graftwork.video.reading.sampling import FrameSampling
 
@@ -20,11 +21,11 @@ def direct(backbone, question, sources):
     video = [{"type": "video"}] * len(sources)
     words = question.replace("<video>", "").strip()
     content = [*video, {"type": "text", "text": words}]
-    text = backbone.processor.apply_chat_template(
+    text = backbone.llm.processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
     )
     if not sources:
-        return backbone.processor(text=[text], return_tensors="pt")
+        return backbone.llm.processor(text=[text], return_tensors="pt")
     clips = [source.read(ANY) for source in sources]
     told = [
         VideoMetadata(
@@ -35,7 +36,7 @@ def direct(backbone, question, sources):
         )
         for clip in clips
     ]
-    return backbone.processor(
+    return backbone.llm.processor(
         text=[text],
         videos=[clip.frames for clip in clips],
         video_metadata=told,
@@ -48,13 +49,13 @@ def direct(backbone, question, sources):
 def test_tokens_and_logits_are_those_of_transformers_itself(made, film, record, question):
     sources = [film(seed) for seed in range(question.count("<video>"))]
     asked = record(question, "", clips=sources)
-    prompt = made._write(asked, made._seen(asked), answered=False)
+    prompt = made.llm.write(asked, made.seeing.of(asked), answered=False)
     wanted = direct(made, question, sources)
-    assert prompt.ids == wanted["input_ids"][0].tolist()
+    assert prompt.ids.tolist() == wanted["input_ids"][0].tolist()
     with torch.no_grad():
         expected = made.module(**wanted).logits
-        batch = made._rows([prompt], left=False)
-        found = made.module(**made._inputs([prompt], batch)).logits
+        batch = made.llm.rows([prompt], left=False)
+        found = made.module(**made.llm.inputs([prompt], batch)).logits
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -63,10 +64,10 @@ def test_pixels_matter(made, film, record):
     found = []
     for seed in (0, 1):
         asked = record("<video> what is it?", "", clips=[film(seed)])
-        prompt = made._write(asked, made._seen(asked), answered=False)
-        batch = made._rows([prompt], left=False)
+        prompt = made.llm.write(asked, made.seeing.of(asked), answered=False)
+        batch = made.llm.rows([prompt], left=False)
         with torch.no_grad():
-            found.append(made.module(**made._inputs([prompt], batch)).logits[0, -1])
+            found.append(made.module(**made.llm.inputs([prompt], batch)).logits[0, -1])
     assert (found[0] - found[1]).abs().max() > 1e-3
 
 
@@ -74,7 +75,7 @@ def test_frames_are_taken_as_they_were_sampled(made, film):
     """Some processors sample by themselves; a long clip shows it."""
     times = tuple(n / 10 for n in range(24))
     long, short = film(0, times, 8, 8), film(0, times[:6], 8, 8)
-    rows = [made._encode(each.read(ANY))["rows"].shape[-2] for each in (long, short)]
+    rows = [made.seeing.encode(each.read(ANY))["rows"].shape[-2] for each in (long, short)]
     if made.module.config.model_type == "llava_onevision":
         rows = [count - 1 for count in rows]  # one row ends a clip
     assert rows[0] == 4 * rows[1]
@@ -82,14 +83,14 @@ def test_frames_are_taken_as_they_were_sampled(made, film):
 
 def test_positions_follow_the_seconds(family_folder, backbone, film):
     made = backbone(family_folder("qwen2_5_vl"))
-    seen = made._encode(film(0, (0.0, 0.25, 0.5, 0.75, 1.0)).read(ANY))
+    seen = made.seeing.encode(film(0, (0.0, 0.25, 0.5, 0.75, 1.0)).read(ANY))
     assert seen["second_per_grid_ts"].tolist() == [0.5]  # two frames a patch
     assert seen["video_grid_thw"].tolist() == [[3, 8, 8]]
 
 
 def test_timestamps_follow_the_seconds(family_folder, backbone, film):
     def text(family, *times):
-        seen = backbone(family_folder(family))._encode(film(0, times).read(ANY))
+        seen = backbone(family_folder(family)).seeing.encode(film(0, times).read(ANY))
         return bytes(seen["text"].tolist()).decode()
 
     qwen = text("qwen3_vl", 0.0, 1.0, 2.0, 3.0, 4.0)
@@ -135,9 +136,8 @@ def test_another_processing_sees_anew(family_folder, backbone, film):
     for change in (False, True):
         made = backbone(family_folder("video_llava"))
         if change:
-            made.processor.video_processor.image_mean = [0.5, 0.5, 0.5]
-            made._looks = made._processing()
-        keys.add(made._key(film(0)))
+            made.llm.processor.video_processor.image_mean = [0.5, 0.5, 0.5]
+        keys.add(made.seeing.key(film(0)))
     assert len(keys) == 2
 
 
@@ -146,13 +146,28 @@ def test_sizes_of_another_model(family_folder, backbone, film, tmp_path):
     config = copy / "processor_config.json"
     config.write_text(config.read_text().replace('"image_seq_length": 4', '"image_seq_length": 9'))
     with pytest.raises(GraftworkError, match=r"36 times for a clip of .* makes 16 rows"):
-        backbone(copy)._encode(film(0).read(ANY))
+        backbone(copy).seeing.encode(film(0).read(ANY))
 
 
 def test_a_clip_that_a_processor_cannot_take(family_folder, backbone, film, record):
     made = backbone(family_folder("qwen2_5_vl"))
     thin = film(0, height=1, width=900)
     with pytest.raises(GraftworkError, match=r"film 0: Qwen2_5_VLProcessor cannot take it \(abs"):
-        processed(made.processor, thin.read(ANY))
-    with pytest.raises(GraftworkError, match="film 0: Qwen2_5_VLProcessor cannot"):
-        made.look([record("<video> what?", "", clips=[thin])])
+        processed(made.llm.processor, thin.read(ANY))
+    one, other = film(1), film(0, height=1, width=901)
+    spoilt = record("<video> what?", "", clips=[thin])
+    for refused in (made.look, lambda records: made.answers(records, Decoding())):
+        with pytest.raises(GraftworkError, match="a record: film 0: Qwen2_5_VLProcessor cannot"):
+            refused([spoilt])
+    records = [spoilt, record("<video> <video>?", "", clips=[one, other])]
+    assert made.look(records, tolerant=True) == {thin, other}
+    assert made.seeing.key(one) in made.seeing.store
+
+
+def test_sizes_of_another_model_are_nobodys_clip(family_folder, backbone, film, record, tmp_path):
+    """They are wrong for every clip, so none is passed over for it."""
+    copy = shutil.copytree(family_folder("internvl"), tmp_path / "copy")
+    config = copy / "processor_config.json"
+    config.write_text(config.read_text().replace('"image_seq_length": 4', '"image_seq_length": 9'))
+    with pytest.raises(GraftworkError, match=r"a record: .*copy: the processor writes .* 36 times"):
+        backbone(copy).look([record("<video> what?", "", clips=[film(0)])], tolerant=True)

@@ -7,11 +7,13 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from graftwork.backbones.videollm.families.prompts import FamilyPrompts
-from graftwork.backbones.videollm.families.template import ChatTemplate, Exchange
+from graftwork.backbones.videollm.dialogue.dialogues import Dialogues
+from graftwork.backbones.videollm.dialogue.wording import Exchange
+from graftwork.backbones.videollm.families.template import template_of
 from graftwork.core.errors import GraftworkError
+from graftwork.video.record import Turn
 
-TURNS = [("<video>\nwhere does it go?", "left"), ("and now?", "nothing")]
+TURNS = [Turn("<video>\nwhere does it go?", "left"), Turn("and now?", "nothing")]
 PART = (
     "{% for p in m['content'] %}{% if p['type'] == 'video' %}<video>{% else %}{{ p['text'] }}"
     "{% endif %}{% endfor %}"
@@ -20,15 +22,20 @@ LOOP = "{% for m in messages %}%s{% endfor %}{% if add_generation_prompt %}%s{% 
 
 
 @pytest.fixture
-def template(family_folder, backbone):
-    """A template on the processor of Video-LLaVA, or on its tokenizer."""
+def processor(family_folder, backbone):
+    """That of Video-LLaVA."""
+    return backbone(family_folder("video_llava")).llm.processor
+
+
+@pytest.fixture
+def template(processor):
+    """A template on the processor, or on its tokenizer."""
 
     def make(text, *, owner="processor", stops=(), eos="</s>"):
-        processor = backbone(family_folder("video_llava")).processor
         processor.chat_template = text if owner == "processor" else None
         processor.tokenizer.chat_template = text if owner == "tokenizer" else None
         processor.tokenizer.eos_token = eos
-        return ChatTemplate(processor, stops)
+        return template_of(processor, stops)
 
     return make
 
@@ -108,7 +115,7 @@ def test_a_tokenizers_template_may_know_of_clips(template):
 
 def test_several_clips_stay_where_they_are_asked_about(template):
     made = template(both("[{{ m['role'] }}]" + PART + "<|im_end|>", "[assistant]"))
-    asked = [("is <image>\nlike <video> or not? ", "no"), ("<video> <video>", "yes")]
+    asked = [Turn("is <image>\nlike <video> or not? ", "no"), Turn("<video> <video>", "yes")]
     texts = [one.asked for one in made.exchanges(asked)]
     assert texts[0].startswith("[user]is <video>like <video> or not?<|im_end|>")
     assert texts[1].startswith("[user]<video><video><|im_end|>")
@@ -117,21 +124,21 @@ def test_several_clips_stay_where_they_are_asked_about(template):
 def test_answers_are_taken_to_the_letter(template):
     made = template(both("[{{ m['role'] }}]" + PART + "<|im_end|>", "[assistant]"))
     odd = [("a [assistant]", "[assistant]"), ("<video>b", ""), ("c", "left\n\nright {{ x }}")]
-    said = [one.said for one in made.exchanges(odd)]
+    said = [one.said for one in made.exchanges([Turn(*texts) for texts in odd])]
     assert said == ["[assistant]<|im_end|>", "<|im_end|>", "left\n\nright {{ x }}<|im_end|>"]
 
 
-def test_longer_turns_go_first_those_with_clips_stay(template):
+def test_longer_turns_go_first_those_with_clips_stay(template, processor, record, film):
     made = template(both("[{{ m['role'] }}]" + PART + "<|im_end|>", "[assistant]"))
-    turns = [("<video>a", "b"), ("c", "d"), ("<video>e", "f"), ("g", "h")]
-    prompts = FamilyPrompts(made.processor, made, context=None)
+    dialogues = Dialogues(processor.tokenizer, made)
+    asked = record("<video>a", "b", "c", "d", "<video>e", "f", "g", "h", clips=[film(), film()])
 
     def text(**more):
-        ids, _ = prompts.encode(turns, ["<video>", "<video>"], name="r", answered=True, **more)
-        return made.processor.tokenizer.decode(ids)
+        ids, _ = dialogues.encode(asked, ["<video>", "<video>"], answered=True, **more)
+        return processor.tokenizer.decode(ids)
 
     whole = text()
-    prompts.context = len(made.processor.tokenizer(whole)["input_ids"]) - 1
+    dialogues.context = len(processor.tokenizer(whole)["input_ids"]) - 1
     assert text() == whole.replace("[user]c<|im_end|>[assistant]d<|im_end|>", "")
 
 
@@ -149,7 +156,10 @@ def test_longer_turns_go_first_those_with_clips_stay(template):
             "{{ messages[0]['role'] }}<video>{% if add_generation_prompt %}:{% endif %}",
             "leaves out answers",
         ),
-        (both(PART.replace("<video>", "<image>"), ":"), "does not write <video> for a clip"),
+        (
+            both(PART.replace("<video>", "<image>"), ":"),
+            "does not write clips where questions have them",
+        ),
     ],
 )
 def test_templates_that_will_not_do(template, text, why):
@@ -163,11 +173,21 @@ def test_nothing_ends_an_answer(template):
 
 
 @pytest.mark.parametrize("text", ["</s>", "<|im_end|>", "<video>"])
-def test_texts_that_mean_something_to_the_model(template, text):
+def test_texts_that_mean_something_to_the_model(template, processor, record, text):
     made = template(both("[{{ m['role'] }}]" + PART + "<|im_end|>", "[assistant]"))
-    prompts = FamilyPrompts(made.processor, made, context=None)
-    with pytest.raises(GraftworkError, match=re.escape(f"r: a text contains '{text}', which")):
-        prompts.encode([("a", f"b {text}")], [], name="r", answered=True)
+    dialogues = Dialogues(processor.tokenizer, made)
+    asked = record("a", f"b {text}")
+    with pytest.raises(GraftworkError, match=re.escape(f"a text contains '{text}', which")):
+        dialogues.encode(asked, [], answered=True)
+    dialogues.encode(asked, [], answered=False)  # what it is to say is not read
+
+
+def test_a_template_that_leaves_out_later_clips(template, processor, record, film):
+    loop = "{% if loop.first or m['role'] == 'assistant' %}" + PART + "{% endif %}<|im_end|>"
+    dialogues = Dialogues(processor.tokenizer, template(both(loop, ":")))
+    asked = record("a", "b", "<video>c", "d", clips=[film()])
+    with pytest.raises(GraftworkError, match="a record: the chat template writes 0 clips where 1"):
+        dialogues.encode(asked, ["<video>"], answered=True)
 
 
 def spaces_in_front(scheme):
@@ -194,14 +214,15 @@ def spaces_in_front(scheme):
 
 @pytest.mark.parametrize("scheme", ["every part", "the text"])
 @pytest.mark.parametrize("ask", ["assistant:", "assistant: ", "assistant:\n"])
-def test_answers_alone_are_learned_with_spaces_in_front(template, scheme, ask):
+def test_answers_alone_are_learned_with_spaces_in_front(template, scheme, ask, record, film):
     loop = "{{ m['role'] }}:" + ("\n" if "\n" in ask else " ") + PART + "</s>"
     made = template("<s>" + both(loop, ask))
-    made.processor.tokenizer = words = spaces_in_front(scheme)
-    prompts = FamilyPrompts(made.processor, made, context=None)
-    turns = [("<video>\nwhere does it go?", "left, now!"), ("and now?", "nothing")]
-    ids, learned = prompts.encode(turns, ["<video>" * 3], name="r", answered=True)
-    pieces = [text for one in made.exchanges(turns) for text in (one.asked, one.said)]
+    words = spaces_in_front(scheme)
+    dialogues = Dialogues(words, made)
+    turns = ("<video>\nwhere does it go?", "left, now!", "and now?", "nothing")
+    asked = record(*turns, clips=[film()])
+    ids, learned = dialogues.encode(asked, ["<video>" * 3], answered=True)
+    pieces = [text for one in made.exchanges(asked.turns) for text in (one.asked, one.said)]
     pieces[0] = pieces[0].replace("<video>", "<video>" * 3)
     whole = words("".join(pieces), add_special_tokens=False, return_offsets_mapping=True)
     if ask != "assistant: ":  # there, one token would hold the blank and the answer
@@ -212,5 +233,5 @@ def test_answers_alone_are_learned_with_spaces_in_front(template, scheme, ask):
         assert learned == inside
     said = [token for token, counts in zip(ids, learned, strict=True) if counts]
     assert words.decode(said).replace(" ", "") == "left,now!</s>nothing</s>"
-    asked, _ = prompts.encode(turns, ["<video>" * 3], name="r", answered=False)
-    assert ids[: len(asked)] == asked
+    open_end, _ = dialogues.encode(asked, ["<video>" * 3], answered=False)
+    assert ids[: len(open_end)] == open_end

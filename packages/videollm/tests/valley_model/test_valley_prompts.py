@@ -3,13 +3,18 @@
 from functools import cache
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
-from graftwork.backbones.videollm.valley.fitting import kept_turns
-from graftwork.backbones.videollm.valley.pieces import later_piece
-from graftwork.backbones.videollm.valley.prompts import ValleyPrompts
+from graftwork.backbones.videollm.dialogue.dialogues import Dialogues
+from graftwork.backbones.videollm.dialogue.fitting import kept_turns
+from graftwork.backbones.videollm.dialogue.tokenised import later_piece
 from graftwork.backbones.videollm.valley.template import V1, Template
-from graftwork.backbones.videollm.valley.tokens import NAMES, add_visual_tokens
+from graftwork.backbones.videollm.valley.tokens import NAMES, VisualTokens, add_visual_tokens
+from graftwork.backbones.videollm.valley.wording import clip_text, valley_dialogues
 from graftwork.core.errors import GraftworkError
+from graftwork.testing.toy_records import ToyClip
+from graftwork.video.record import PLACEHOLDER, Record, Turn
 
 KINDS = ["byte-level", "metaspace", "prepending", "words"]
 TEMPLATES = {
@@ -28,6 +33,25 @@ SEVERAL = [
 FRAMES = [3, 1, 2, 5]
 
 
+class Prompts:
+    """Dialogues for one model."""
+
+    def __init__(self, tokenizer, config, template):
+        self.tokenizer, self.config, self.template = tokenizer, config, template
+        self.tokens = VisualTokens.of(tokenizer)
+
+    def encode(self, turns, frames=(), *, context=None, answered=True):
+        dialogues = Dialogues(self.tokenizer, self.template, reserved=NAMES, context=context)
+        count = sum(len(PLACEHOLDER.findall(question)) for question, _ in turns)
+        record = Record(
+            name="film 7",
+            clips=tuple(map(ToyClip, range(count))),
+            turns=tuple(Turn(*texts) for texts in turns),
+        )
+        texts = [clip_text(self.config, each) for each in frames]
+        return dialogues.encode(record, texts, answered=answered)
+
+
 @pytest.fixture(scope="module")
 def make_prompts(make_tokenizer, make_model):
     @cache
@@ -35,7 +59,7 @@ def make_prompts(make_tokenizer, make_model):
         tokenizer = make_tokenizer(kind)
         model = make_model(**changes)
         add_visual_tokens(tokenizer, model)
-        return ValleyPrompts(tokenizer, model.config, template)
+        return Prompts(tokenizer, model.config, template)
 
     return make
 
@@ -60,10 +84,9 @@ def whole_text(prompts, turns, frames):
         count = question.count("<video>") + question.count("<image>")
         now, left = left[:count], left[count:]
         text += expand(prompts.config, f"{own.human}{question}\n{own.stop}{own.assistant}", now)
-        if answer is not None:
-            said = f" {answer}\n{own.stop}"
-            spans.append((len(text), len(text) + len(said)))
-            text += said
+        said = f" {answer}\n{own.stop}"
+        spans.append((len(text), len(text) + len(said)))
+        text += said
     return text, spans
 
 
@@ -75,30 +98,26 @@ def test_ids_and_mask_are_those_of_the_whole_text(
     kind, template, frame_tokens, turns, frames, make_prompts
 ):
     prompts = make_prompts(kind, TEMPLATES[template], frame_tokens=frame_tokens)
-    made = prompts.encode(turns, frames)
+    ids, supervised = prompts.encode(turns, frames)
     text, spans = whole_text(prompts, turns, frames)
     joint = prompts.tokenizer(text, return_offsets_mapping=True)
-    assert made.ids == joint["input_ids"]
-    assert made.ids[0] == prompts.tokenizer.bos_token_id
+    assert ids == joint["input_ids"]
+    assert ids[0] == prompts.tokenizer.bos_token_id
     learned = [
         any(begin <= start and end <= stop for begin, stop in spans)
         for start, end in joint["offset_mapping"]
     ]
     learned[0] = False  # BOS has the span (0, 0)
-    assert made.supervised == learned
-    assert made.labels == [
-        token if counts else -100 for token, counts in zip(made.ids, learned, strict=True)
-    ]
+    assert supervised == learned
     rows = sum(map(prompts.config.visual_rows, frames))
-    assert made.placeholders == made.ids.count(prompts.tokens.patch) == rows
+    assert ids.count(prompts.tokens.patch) == rows
 
 
 @pytest.mark.parametrize("kind", ["byte-level", "metaspace", "prepending"])
 def test_what_is_learned_reads_as_the_answers(kind, make_prompts):
     prompts = make_prompts(kind)
     turns = [(question, answer.replace("é 赤 🎈", "é")) for question, answer in SEVERAL]
-    made = prompts.encode(turns, FRAMES)
-    learned = [t for t, counts in zip(made.ids, made.supervised, strict=True) if counts]
+    learned = [t for t, counts in zip(*prompts.encode(turns, FRAMES), strict=True) if counts]
     said = prompts.tokenizer.decode(learned, skip_special_tokens=True)
     assert [part.strip() for part in said.split("###")][:-1] == [answer for _, answer in turns]
 
@@ -106,13 +125,12 @@ def test_what_is_learned_reads_as_the_answers(kind, make_prompts):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_prompt_to_be_answered_is_the_beginning_of_its_training_text(kind, make_prompts):
     prompts = make_prompts(kind)
-    whole = prompts.encode(SEVERAL, FRAMES)
-    open_end = [*SEVERAL[:-1], (SEVERAL[-1][0], None)]
-    asked = prompts.encode(open_end, FRAMES)
-    assert whole.ids[: len(asked.ids)] == asked.ids
-    assert not any(whole.supervised[len(asked.ids) - 1 : len(asked.ids)])
-    assert all(whole.supervised[len(asked.ids) :])
-    assert asked.placeholders == whole.placeholders
+    whole, supervised = prompts.encode(SEVERAL, FRAMES)
+    asked, none = prompts.encode(SEVERAL, FRAMES, answered=False)
+    assert whole[: len(asked)] == asked
+    assert supervised[: len(asked)] == none
+    assert not supervised[len(asked) - 1]
+    assert all(supervised[len(asked) :])
 
 
 # Tokens that a clip takes in the specification's table, of the released shape.
@@ -121,12 +139,7 @@ def test_a_clip_takes_its_rows_and_four_delimiters(frames, tokens, make_prompts)
     prompts = make_prompts(patches_per_frame=256)
     with_clip = prompts.encode([("what<video>", "red")], [frames])
     without = prompts.encode([("what", "red")])
-    assert len(with_clip.ids) - len(without.ids) == tokens
-
-
-def test_an_answer_is_found_in_what_a_model_writes():
-    for text in (" red\n###", "red", " Assistant: red\n### Human: more", "\nAssistant:red "):
-        assert V1.answer_in(text) == "red"
+    assert len(with_clip[0]) - len(without[0]) == tokens
 
 
 def test_a_piece_reads_as_in_the_middle_of_a_text(make_tokenizer):
@@ -141,32 +154,27 @@ def test_a_piece_reads_as_in_the_middle_of_a_text(make_tokenizer):
     assert later_piece(tokenizer, "uare", before="the sq") == alone
 
 
-def lengths(prompts, turns, frames):
-    return [len(prompts.encode(turns[:n], frames).ids) for n in range(1, len(turns) + 1)]
-
-
 def test_a_long_dialogue_loses_its_oldest_turns_without_a_clip(make_prompts):
     prompts = make_prompts()
     turns = [("<video> what", "red"), ("where", "left"), ("<video>", "up"), ("which", "first")]
     frames = [3, 2]
-    whole = prompts.encode(turns, frames)
     for drop in ([], [1], [1, 3]):
         kept = [turn for number, turn in enumerate(turns) if number not in drop]
         expected = prompts.encode(kept, frames)
-        length = len(expected.ids)
-        assert prompts.encode(turns, frames, max_length=length) == expected
-        assert expected.placeholders == whole.placeholders
+        length = len(expected[0])
+        assert prompts.encode(turns, frames, context=length) == expected
     with pytest.raises(GraftworkError, match=f"film 7: does not fit into {length - 1} tokens"):
-        prompts.encode(turns, frames, max_length=length - 1, name="film 7")
+        prompts.encode(turns, frames, context=length - 1)
 
 
 def test_the_last_question_stays_if_it_is_to_be_answered(make_prompts):
     prompts = make_prompts()
-    turns = [("<video> what", "red"), ("where", "left"), ("which", None)]
-    expected = prompts.encode([turns[0], turns[2]], [3])
-    assert prompts.encode(turns, [3], max_length=len(expected.ids)) == expected
+    turns = [("<video> what", "red"), ("where", "left"), ("which", "a long answer of words")]
+    expected = prompts.encode([turns[0], turns[2]], [3], answered=False)
+    length = len(expected[0])
+    assert prompts.encode(turns, [3], context=length, answered=False) == expected
     with pytest.raises(GraftworkError, match="does not fit"):
-        prompts.encode(turns, [3], max_length=len(expected.ids) - 1)
+        prompts.encode(turns, [3], context=length - 1, answered=False)
 
 
 def test_which_turns_stay():
@@ -180,60 +188,63 @@ def test_which_turns_stay():
 
 
 @pytest.mark.parametrize(
-    ("turns", "frames", "message"),
-    [
-        ([], [], "clip: has no question"),
-        ([("<video>", "")], [1], "clip: turn 1 has no answer"),
-        ([("<video>", " \n")], [1], "clip: turn 1 has no answer"),
-        ([("<video>", None), ("what", "red")], [1], "clip: turn 1 has no answer"),
-        ([("what", "red")], [1], "clip: 0 placeholders for 1 clips"),
-        ([("<video><image>", "red")], [1], "clip: 2 placeholders for 1 clips"),
-        ([("<video>", "red")], [0], "clip: a clip has no frame"),
-        ([("<im_patch>", "red")], [], "clip: a text contains <im_patch>"),
-        ([("what", "a <vi_end>")], [], "clip: a text contains <vi_end>"),
-    ],
+    ("turn", "text"),
+    [(("<im_patch>", "red"), "<im_patch>"), (("what", "a <vi_end>"), "<vi_end>")],
 )
-def test_refuses(turns, frames, message, make_prompts):
-    with pytest.raises(GraftworkError, match=message) as caught:
-        make_prompts().encode(turns, frames, name="clip")
+def test_tokens_of_clips_are_nobodys_words(turn, text, make_prompts):
+    with pytest.raises(GraftworkError, match=f"film 7: a text contains '{text}'") as caught:
+        make_prompts().encode([turn])
     assert "\n" not in str(caught.value)
 
 
 def test_refuses_tokenizers_that_do_not_belong(make_tokenizer, make_model):
     model, tokenizer = make_model(), make_tokenizer()
     with pytest.raises(GraftworkError, match=f"has no {NAMES[0]}; add Valley's tokens"):
-        ValleyPrompts(tokenizer, model.config)
+        valley_dialogues(model.config, tokenizer)
     other = make_model()
     add_visual_tokens(tokenizer, other)
     with pytest.raises(GraftworkError, match="where the model has video_token_id = 5"):
-        ValleyPrompts(tokenizer, model.config)
+        valley_dialogues(model.config, tokenizer)
+
+
+def test_refuses_a_tokenizer_that_has_clips_as_words(make_tokenizer, make_model):
+    """In its vocabulary, but read apart."""
+    words = Tokenizer(models.WordLevel({"<unk>": 0, **{n: i + 1 for i, n in enumerate(NAMES)}}))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>")
+    model = make_model(video_token_id=1)
+    with pytest.raises(GraftworkError, match="a word like any other; add Valley's tokens with"):
+        valley_dialogues(model.config, tokenizer)
+    add_visual_tokens(tokenizer, model)
+    valley_dialogues(model.config, tokenizer)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_empty_answer_where_it_may_be_one_is_how_answers_end(kind, make_prompts):
+def test_an_empty_answer_is_how_answers_end(kind, make_prompts):
     prompts = make_prompts(kind)
-    asked = prompts.encode([("what", None)])
-    ended = prompts.encode([("what", "")], may_be_empty=True)
-    assert ended.ids[: len(asked.ids)] == asked.ids
-    learned = ended.ids[len(asked.ids) :]
-    assert learned == [t for t, counts in zip(ended.ids, ended.supervised, strict=True) if counts]
+    asked, _ = prompts.encode([("what", "")], answered=False)
+    ended, supervised = prompts.encode([("what", "")])
+    assert ended[: len(asked)] == asked
+    learned = ended[len(asked) :]
+    assert learned == [t for t, counts in zip(ended, supervised, strict=True) if counts]
     assert prompts.tokenizer.decode(learned).strip() == prompts.template.stop
-    with pytest.raises(GraftworkError, match="turn 1 has no answer"):
-        prompts.encode([("what", None), ("what", "red")], may_be_empty=True)
 
 
 def test_a_placeholder_in_an_answer_is_a_word(make_prompts):
     """Only questions name clips."""
-    made = make_prompts().encode([("what", "a <video>")])
-    assert made.placeholders == 0
+    prompts = make_prompts()
+    ids, _ = prompts.encode([("what", "a <video>")])
+    assert prompts.tokens.patch not in ids
 
 
 def test_the_model_says_what_its_dialogues_open_with(make_tokenizer, make_model):
     def opening(system):
         tokenizer, model = make_tokenizer(), make_model(system=system)
         add_visual_tokens(tokenizer, model)
-        made = ValleyPrompts(tokenizer, model.config).encode([("<video>?", None)], [1])
-        return tokenizer.decode(made.ids).split("###")[0]
+        dialogues = valley_dialogues(model.config, tokenizer)
+        record = Record(name="r", clips=(ToyClip(0),), turns=(Turn("<video>?", ""),))
+        ids, _ = dialogues.encode(record, [clip_text(model.config, 1)], answered=False)
+        return tokenizer.decode(ids).split("###")[0]
 
     assert V1.system in opening(None)
     assert opening("A chat.").strip() == "<s>A chat."

@@ -20,7 +20,8 @@ def all_sites(model: nn.Module, *, norms: bool = False) -> dict[str, Site]:
     return {
         part.name: part
         for name, module in backbone_modules(model)
-        if (site := as_site(module=module, name=name)) is not None
+        if module._parameters  # what has none of its own has no weight; most modules
+        and (site := as_site(module=module, name=name)) is not None
         and (norms or site.kind != "norm")
         for part in site.split()
     }

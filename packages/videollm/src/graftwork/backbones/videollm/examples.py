@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from graftwork.backbones.videollm.prompt import Prompt
 from graftwork.video.instructions import VideoInstructions
@@ -32,10 +33,10 @@ class Examples:
         return len(self.places)
 
     def get(self, index: int, write: Callable[[Record], Prompt]) -> tuple[Record, Prompt]:
-        """Example `index`, and what `write` makes of it."""
+        """Example `index`, and what `write` makes of it, without its clips."""
         if index not in self._kept:
             record = self.data.record(self.places[index])
-            self._kept[index] = record, write(record)
+            self._kept[index] = record, replace(write(record), seen=())
         self._kept.move_to_end(index)
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

@@ -3,33 +3,43 @@
 from collections.abc import Iterable, Iterator
 
 
-def answer_pieces(pieces: Iterable[str], stop: str = "") -> Iterator[str]:
-    """The same text up to `stop`, without blanks at its ends.
+def answer_pieces(pieces: Iterable[str], *, stop: str = "", role: str = "") -> Iterator[str]:
+    """The same text up to `stop` and without `role` before it, without blanks at its ends.
 
-    What may turn out to be the beginning of the stop, or the last blank, is held back until the
-    next piece tells.
+    What may turn out to be the role, the beginning of the stop, or the last blank, is held back
+    until the next piece tells.
 
-    >>> list(answer_pieces([" to", " the left", chr(10), "#", "##", " Human"], "###"))
+    >>> pieces = ["Assistant", ":", " to", " the left", chr(10), "#", "##", " Human"]
+    >>> list(answer_pieces(pieces, stop="###", role="Assistant:"))
     ['to', ' the left']
     """
-    held, begun = "", False
-    for piece in pieces:
+    held, said = "", False
+    for piece in _before(stop, pieces):
         held += piece
-        if not begun:
-            held = held.lstrip()
-            begun = bool(held)
-        if stop and stop in held:
-            last = held[: held.index(stop)].rstrip()
-            if last:
-                yield last
-            return
-        sure = len(held) - _beginning(held, stop)
-        sure = len(held[:sure].rstrip())
+        if not said:
+            if role.startswith(held.strip()):
+                continue
+            held = held.lstrip().removeprefix(role).lstrip()
+        sure = len(held.rstrip())
         if sure:
             yield held[:sure]
-            held = held[sure:]
-    if held.rstrip():
-        yield held.rstrip()
+            held, said = held[sure:], True
+    if not said and (rest := held.strip().removeprefix(role)):
+        yield rest
+
+
+def _before(stop: str, pieces: Iterable[str]) -> Iterator[str]:
+    """What comes before the stop."""
+    held = ""
+    for piece in pieces:
+        held += piece
+        if stop and stop in held:
+            yield held[: held.index(stop)]
+            return
+        sure = len(held) - _beginning(held, stop)
+        yield held[:sure]
+        held = held[sure:]
+    yield held
 
 
 def _beginning(text: str, stop: str) -> int:

@@ -1,10 +1,9 @@
 """What a frozen tower makes of clips, made once: kept in memory up to a limit, and on disk."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -78,16 +77,3 @@ class Store:
 def size(seen: Seen) -> int:
     """Bytes of all tensors."""
     return sum(tensor.numel() * tensor.element_size() for tensor in seen.values())
-
-
-def to_cpu(tensors: Iterable[tuple[str, Tensor]]) -> Seen:
-    """Detached copies, to keep."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors}
-
-
-def same_rows(seen: Seen, index: int) -> Seen:
-    """Row `index` of tensors that hold several clips, as copies that keep nothing else alive."""
-    return {
-        name: tensor[index].clone(memory_format=torch.contiguous_format)
-        for name, tensor in seen.items()
-    }

@@ -14,6 +14,9 @@ from graftwork.core.errors import GraftworkError
 TEMPORAL = ("mean", "max", "importance", "delta")
 """How the patches of a clip's frames become those of one frame: T-v1, its maximum, T-v2, T-v3."""
 
+TEMPLATES = ("valley", "tokenizer")
+"""Whose words dialogues are written in."""
+
 _CLIP = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24} | {
     "num_attention_heads": 16,
     "image_size": 224,
@@ -85,7 +88,13 @@ class ValleyConfig(PreTrainedConfig):
 
     system: str | None = None
     """The line that every dialogue opens with, as the model was trained on it: "" for none, absent
-    for the default of `graftwork.backbones.videollm.valley.template`."""
+    for the default of `graftwork.backbones.videollm.valley.template`, or none in the words of a
+    chat template."""
+
+    template: str | None = None
+    """Whose words dialogues are written in: "valley" for its own, as the released weights were
+    trained, "tokenizer" for the chat template of the tokenizer; absent for the chat template where
+    there is one."""
 
     tie_word_embeddings: bool = False
     """Not used: the decoder's own configuration says whether its embeddings are tied."""
@@ -131,6 +140,10 @@ class ValleyConfig(PreTrainedConfig):
                 "use 1 or more",
             ),
             "video_token_id": (self.video_token_id >= 0, "use the id of the placeholder"),
+            "template": (
+                self.template in (None, *TEMPLATES),
+                f"choose from {', '.join(TEMPLATES)}, or leave it out",
+            ),
             "delta_heads": (
                 not delta or (self.delta_heads > 0 and width % (2 * self.delta_heads) == 0),
                 f"the decoder's width {width} has to be a multiple of twice as many",

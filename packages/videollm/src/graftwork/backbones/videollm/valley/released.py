@@ -94,6 +94,7 @@ def our_config(
         vision_config=vision_config,
         temporal=temporal,
         vision_feature_layer=released.get("mm_vision_select_layer", -2),
+        template="valley",  # whatever template a tokenizer of today brings along
         video_token_id=video_token_id,
     )
     wide = config.vision_config.hidden_size  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The words around questions and answers.
+"""Valley's own words around questions and answers.
 
 A dialogue reads
 
@@ -14,11 +14,23 @@ as the released model was trained (Luo et al. 2023, arXiv:2306.07207, section 3.
 answer is the mark that begins the next turn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import final
+
+from transformers import PreTrainedTokenizerBase
+
+from graftwork.backbones.videollm.dialogue.ending import Ending, EndsAtText
+from graftwork.backbones.videollm.dialogue.wording import Exchange, Wording
+from graftwork.video.record import PLACEHOLDER, Turn
+
+CLIP = "\ue001"
+"""Stands for a clip; a letter of Unicode that means nothing."""
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
-class Template:
+class Template(Wording):
     """The words of one template."""
 
     system: str
@@ -33,23 +45,27 @@ class Template:
     stop: str = "###"
     """The mark: it begins each turn, and an answer ends where it comes next."""
 
+    clip = CLIP
+
     @property
-    def opening(self) -> str:
-        """All that comes before the first turn."""
-        return f"{self.system}\n\n{self.stop}" if self.system else self.stop
+    def reserved(self) -> frozenset[str]:
+        """The mark of a clip."""
+        return frozenset({self.clip})
 
-    def asked(self, question: str) -> str:
-        """A question, and what leads to its answer."""
-        return f"{self.human}{question}\n{self.stop}{self.assistant}"
+    def ending(self, tokenizer: PreTrainedTokenizerBase) -> Ending:
+        """At the mark; an answer may have begun with its role."""
+        return EndsAtText(tokenizer, self.stop, role=self.assistant.strip())
 
-    def answered(self, answer: str) -> str:
-        """An answer, and what ends it."""
-        return f" {answer}\n{self.stop}"
-
-    def answer_in(self, text: str) -> str:
-        """The answer alone in what a model wrote, which may have begun with its role."""
-        own = text.split(self.stop, 1)[0].strip()
-        return own.removeprefix(self.assistant.strip()).strip()
+    def exchanges(self, turns: Sequence[Turn]) -> list[Exchange]:
+        """The first turn holds what the dialogue opens with."""
+        opening = f"{self.system}\n\n{self.stop}" if self.system else self.stop
+        found = []
+        for turn in turns:
+            question = PLACEHOLDER.sub(self.clip, turn.question)
+            asked = f"{opening}{self.human}{question}\n{self.stop}{self.assistant}"
+            found.append(Exchange(asked, f" {turn.answer}\n{self.stop}"))
+            opening = ""
+        return found
 
 
 V1 = Template(

@@ -1,0 +1,1 @@
+"""Dialogues about clips as token ids, and what of them is learned."""
