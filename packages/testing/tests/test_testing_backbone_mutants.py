@@ -73,6 +73,11 @@ class FingerprintsAdapters(Sound):
         return str(sum(float(tensor.sum()) for tensor in self.module.state_dict().values()))
 
 
+class CastsAdapters(Sound):
+    def to(self, device, dtype):
+        self.module.to(device, dtype)
+
+
 def changed(step, **changes):
     return dataclasses.replace(step, **changes)
 
@@ -206,6 +211,7 @@ MUTANTS = [
     (FingerprintsTime, "test_fingerprint_follows_the_weights"),
     (FingerprintsName, "test_fingerprint_follows_the_weights"),
     (FingerprintsAdapters, "test_fingerprint_follows_the_weights"),
+    (CastsAdapters, "test_adapters_keep_their_dtype"),
     (NotFinite, "test_step_is_finite"),
     (AlwaysFree, "test_step_is_finite"),
     (NeverFree, "test_step_is_finite"),

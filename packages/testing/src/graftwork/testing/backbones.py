@@ -30,6 +30,17 @@ class BackboneSuite(Steps):
         assert patterns, "default_sites: empty; name the layers that are usually adapted"
         match_sites(backbone.module, patterns)
 
+    def test_adapters_keep_their_dtype(self) -> None:
+        """`to` casts what is frozen, and leaves the adapters on it in float32.
+
+        When it fails: move the module by `graftwork.nn.moving.move`.
+        """
+        backbone = self.backbone()
+        with self.grafted(backbone) as handle:
+            backbone.to(torch.device("cpu"), torch.bfloat16)
+            found = {parameter.dtype for parameter in handle.parameters()}
+            assert found == {torch.float32}, f"to: adapters are {found} now"
+
     def test_fingerprint_follows_the_weights(self) -> None:
         """The fingerprint is the same for the same weights, grafted or not, and only for them.
 

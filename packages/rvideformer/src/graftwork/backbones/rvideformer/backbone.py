@@ -19,6 +19,7 @@ from graftwork.backbones.rvideformer.streaming import denoise_stream
 from graftwork.core import atomic
 from graftwork.core.errors import GraftworkError
 from graftwork.nn import fingerprint, grafts
+from graftwork.nn.moving import move
 from graftwork.raw.clip import RawClip
 from graftwork.raw.denoiser import RawDenoiser
 from graftwork.raw.levels import normalise
@@ -82,7 +83,7 @@ class RViDeformerBackbone(RawDenoiser):
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move the network; what comes before and after it stays in float32."""
         self.module.to(device)
-        self.module.network.to(dtype)
+        move(self.module.network, device, dtype)
 
     def fingerprint(self) -> str:
         """Hash of the architecture and weights, as they are now."""
