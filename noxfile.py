@@ -67,10 +67,10 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         pytest(session, *([] if paths else folders), *session.posargs, checked=EVERY)
         return
-    # A process for each core, each with one thread: most tests are too small for two.
+    # A process for each core.
     session.install(*PINNED, "pytest-xdist")
     spread = ("-n", str(os.cpu_count() or 1), "--dist", "loadscope")
-    pytest(session, *spread, *folders, checked=EVERY, env={"OMP_NUM_THREADS": "1"})
+    pytest(session, *spread, *folders, checked=EVERY)
 
 
 @nox.session
@@ -180,7 +180,9 @@ def pytest(
     if modules:
         session.install(*PINNED, "beartype")
         args = (f"--jaxtyping-packages={','.join(modules)},shapes.checked", *args)
-    session.run("pytest", "-c", "pyproject.toml", *args, env=OFFLINE | (env or {}))
+    # One thread: most tests are too small for two, which wait for each other on a busy machine.
+    threads = {"OMP_NUM_THREADS": "1"}
+    session.run("pytest", "-c", "pyproject.toml", *args, env=OFFLINE | threads | (env or {}))
 
 
 def declares_shapes(distribution: Distribution) -> bool:
