@@ -30,6 +30,8 @@ WHEELS = tempfile.TemporaryDirectory(prefix="graftwork-wheels-")
 os.environ["PYTHONDONTWRITEBYTECODE"] = ""
 # Nothing is downloaded or reported by a test.
 OFFLINE = {"HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
+# What is tested is too small for two threads, which wait for each other on a busy machine.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 @nox.session
@@ -112,7 +114,7 @@ def docs(session: nox.Session) -> None:
     install_all(session)
     found = [Path("README.md"), *Path("docs").rglob("*.md"), *Path().glob("p*/*/README.md")]
     for file in session.posargs or sorted(path for path in found if path.is_file()):
-        session.run("python", "tools/run_docs.py", str(file), env=OFFLINE)
+        session.run("python", "tools/run_docs.py", str(file), env=OFFLINE | ONE_THREAD)
 
 
 @nox.session(reuse_venv=True)
@@ -180,9 +182,7 @@ def pytest(
     if modules:
         session.install(*PINNED, "beartype")
         args = (f"--jaxtyping-packages={','.join(modules)},shapes.checked", *args)
-    # One thread: most tests are too small for two, which wait for each other on a busy machine.
-    threads = {"OMP_NUM_THREADS": "1"}
-    session.run("pytest", "-c", "pyproject.toml", *args, env=OFFLINE | threads | (env or {}))
+    session.run("pytest", "-c", "pyproject.toml", *args, env=OFFLINE | ONE_THREAD | (env or {}))
 
 
 def declares_shapes(distribution: Distribution) -> bool:
